@@ -1,0 +1,126 @@
+"""params.yaml, typed.
+
+Keys that nobody knows are refused, and every mistake becomes one line naming file and key. Sections whose fields
+belong to another part (training of a judge, arguments of a method) are kept as plain mappings here, because `core`
+imports nothing of ours; the owner reads them with `validated`, which gives the same one-line errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from core.errors import ReinvertError
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+class Strict(pydantic.BaseModel):
+    """Base of every configuration model: unknown keys are errors, values do not change after validation."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class DomainConfig(Strict):
+    """One kind of image."""
+
+    recipe: int = pydantic.Field(ge=1)
+    """Version of the renderer; raised when the images change."""
+
+
+class MethodConfig(pydantic.BaseModel):
+    """One method: the module that implements it and that module's own arguments."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+    """Name under which the implementing module is registered."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Everything but `kind`, for the method's own model to validate."""
+        return dict(self.model_extra or {})
+
+
+class RunConfig(Strict):
+    """One cell of the benchmark: a method on a domain."""
+
+    domain: str
+    method: str
+
+
+class Config(Strict):
+    """The whole of params.yaml."""
+
+    domains: dict[str, DomainConfig]
+    generators: dict[str, dict[str, Any]] = {}
+    """Generator training by domain."""
+    judges: dict[str, dict[str, Any]] = {}
+    """Judge training by judge name."""
+    methods: dict[str, MethodConfig]
+    runs: dict[str, RunConfig]
+    evaluation: dict[str, Any] = {}
+    """How runs are measured."""
+    tolerances: dict[str, float] = {}
+    """By how much a metric may get worse before `check` objects, in the metric's own unit."""
+
+    @pydantic.model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        for name, run in self.runs.items():
+            if run.domain not in self.domains:
+                raise ValueError(f"run '{name}' names the domain '{run.domain}', which is not under 'domains'")
+            if run.method not in self.methods:
+                raise ValueError(f"run '{name}' names the method '{run.method}', which is not under 'methods'")
+        for domain in self.generators:
+            if domain not in self.domains:
+                raise ValueError(f"generators.{domain}: no such domain under 'domains'")
+        return self
+
+
+def validated(model: type[Model], values: Any, where: str) -> Model:
+    """`values` as an instance of `model`.
+
+    Args:
+        model: a pydantic model.
+        values: a mapping as read from YAML.
+        where: what the user would call the place, e.g. "params.yaml: methods.psp".
+
+    Raises:
+        ReinvertError: the first mistake, as one line with place and key.
+    """
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(sorted(model.model_fields))
+            said = "unknown key; remove it" + (f" (known: {known})" if len(first["loc"]) == 1 else "")
+        elif first["type"] == "missing":
+            said = "required, but missing; add it"
+        elif first["type"] == "value_error":
+            said = first["msg"].removeprefix("Value error, ") + "; correct it"
+        else:
+            said = f"{first['msg'][:1].lower()}{first['msg'][1:]}, but is {first['input']!r}; correct it"
+        raise ReinvertError(f"{where}{': ' if key else ''}{key}: {said}") from error
+
+
+def load_config(path: str | Path = "params.yaml") -> Config:
+    """Read and validate the parameters.
+
+    Raises:
+        ReinvertError: the file is missing, is not YAML, or holds a mistake.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ReinvertError(f"'{path}' not found; run this in the project's folder") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ReinvertError(f"'{path}' is not valid YAML ({error}); correct it") from error
+    if not isinstance(values, dict):
+        raise ReinvertError(f"'{path}' holds no parameters; restore it with 'git checkout {path}'")
+    return validated(Config, values, str(path))

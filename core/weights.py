@@ -1,0 +1,142 @@
+"""Trained weights: one safetensors file and one card that says what it is.
+
+A folder `weights/<domain>/<network>/` holds `weights.safetensors` and `card.json`. The card keeps the SHA-256 of the
+file, so that an altered or truncated file is noticed before a number is computed with it. No pickles anywhere.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import torch
+from torch import Tensor
+
+from core.errors import ReinvertError
+from core.files import atomic_path, atomic_write_json, sha256_of
+
+WEIGHTS_FILE = "weights.safetensors"
+CARD_FILE = "card.json"
+
+
+class WeightsCard(pydantic.BaseModel):
+    """What is known about one set of weights. `sha256`, `bytes` and `parameters` are filled in by `save_weights`."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    domain: str
+    architecture: str
+    """Which network class the weights belong to."""
+    arguments: dict[str, Any]
+    """Keyword arguments that rebuild the network."""
+    recipe: int
+    """Version of the training procedure; raised when training changes meaning."""
+    images_seen: int
+    seed: int
+    device: str
+    code_version: str
+    scores: dict[str, float] = {}
+    dtype: Literal["float32", "float16"] = "float32"
+    """How floating-point tensors are stored; they load as float32."""
+    sha256: str = ""
+    bytes: int = 0
+    parameters: int = 0
+    """Number of stored values."""
+
+
+def code_version() -> str:
+    """The commit of the working copy (with "+" when files differ from it), or "unversioned" outside of git."""
+    folder = Path(__file__).resolve().parent
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            cwd=folder, capture_output=True, text=True, check=True, timeout=20,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unversioned"
+    return answer.stdout.strip() or "unversioned"
+
+
+def save_weights(folder: str | Path, state_dict: dict[str, Tensor], card: WeightsCard) -> WeightsCard:
+    """Write weights and card into `folder`; the card last, so that a card always describes a complete file.
+
+    Args:
+        folder: `weights/<domain>/<network>`; made when missing.
+        state_dict: tensors by key; floating-point ones are stored in `card.dtype`, others as they are.
+        card: its `sha256`, `bytes` and `parameters` are ignored and computed.
+
+    Returns:
+        The completed card.
+
+    Raises:
+        ReinvertError: the disk is full, or a value is not finite in the stored dtype.
+    """
+    import safetensors.torch
+
+    folder = Path(folder)
+    dtype = {"float32": torch.float32, "float16": torch.float16}[card.dtype]
+    stored: dict[str, Tensor] = {}
+    for key, value in state_dict.items():
+        value = value.detach().to("cpu")
+        if value.is_floating_point():
+            value = value.to(dtype)
+            if not bool(torch.isfinite(value).all()):
+                raise ReinvertError(f"'{key}' of {card.name} is not finite as {card.dtype}; the training diverged")
+        # A clone, because safetensors refuses tensors that share memory (tied weights, views).
+        stored[key] = value.clone(memory_format=torch.contiguous_format)
+    path = folder / WEIGHTS_FILE
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(safetensors.torch.save(stored))
+    complete = card.model_copy(
+        update={
+            "sha256": sha256_of(path),
+            "bytes": path.stat().st_size,
+            "parameters": sum(value.numel() for value in stored.values()),
+        }
+    )
+    atomic_write_json(folder / CARD_FILE, complete.model_dump())
+    return complete
+
+
+def load_card(folder: str | Path) -> WeightsCard:
+    """The card in `folder`.
+
+    Raises:
+        ReinvertError: there is none, or it cannot be read.
+    """
+    path = Path(folder) / CARD_FILE
+    if not path.is_file():
+        raise ReinvertError(f"no weights in '{folder}' (no {CARD_FILE}); get them with 'dvc pull' or train them")
+    try:
+        return WeightsCard.model_validate_json(path.read_text(encoding="utf-8"))
+    except (pydantic.ValidationError, UnicodeDecodeError) as error:
+        raise ReinvertError(f"'{path}' is damaged; get it again with 'dvc pull --force'") from error
+
+
+def load_weights(folder: str | Path) -> tuple[dict[str, Tensor], WeightsCard]:
+    """Read what `save_weights` wrote.
+
+    Returns:
+        The state dict on the CPU, floating-point tensors as float32, and the card.
+
+    Raises:
+        ReinvertError: a file is missing or is not the one the card describes.
+    """
+    import safetensors.torch
+
+    folder = Path(folder)
+    card = load_card(folder)
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise ReinvertError(f"'{path}' is missing; get it with 'dvc pull' or train it")
+    found = sha256_of(path)
+    if found != card.sha256:
+        raise ReinvertError(
+            f"'{path}' was altered: sha256 {found[:12]}..., its card says {card.sha256[:12]}...; "
+            "get it again with 'dvc pull --force'"
+        )
+    state = safetensors.torch.load_file(path, device="cpu")
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, card
