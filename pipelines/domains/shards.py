@@ -1,0 +1,174 @@
+"""Rendered splits on disk: a few uint8 files instead of thousands of pictures.
+
+A folder holds `images-NN.npy` (n, H, W, 3), `labels-NN.npy` (n, H, W) and, once complete, `manifest.json` with the
+count and the SHA-256 of every shard. Shards are written one at a time, each whole or absent, so rendering resumes
+where it was stopped. Ground-truth attributes are not stored: they are a function of (split, index).
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from core.errors import ReinvertError
+from core.files import atomic_path, atomic_write_json, sha256_of
+from pipelines import domains
+from pipelines.domains.domain import Domain
+
+SHARD_SIZE = 2_000
+_RENDER_BATCH = 20
+# Compiling the painter takes about a minute and makes it five times faster: worth it from here on.
+_COMPILE_FROM = 15_000
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A rendered split. Pixels are memory-mapped, so processes share them and loading costs nothing."""
+
+    domain: Domain
+    split: str
+    folder: Path
+    image_files: list[NDArray[np.uint8]]
+    label_files: list[NDArray[np.uint8]]
+
+    def __len__(self) -> int:
+        return self.domain.split_size(self.split)
+
+    def _gather(self, files: list[NDArray[np.uint8]], indices: Any) -> NDArray[np.uint8]:
+        rows = np.asarray(indices, dtype=np.int64)
+        if rows.size and not (0 <= rows.min() and rows.max() < len(self)):
+            raise ReinvertError(f"{self.domain.name}/{self.split} has images 0 to {len(self) - 1}")
+        return np.stack([files[i // SHARD_SIZE][i % SHARD_SIZE] for i in rows])
+
+    def images(self, indices: Any) -> NDArray[np.uint8]:
+        """(n, H, W, 3) uint8 RGB of the given images."""
+        return self._gather(self.image_files, indices)
+
+    def labels(self, indices: Any) -> NDArray[np.uint8]:
+        """(n, H, W) uint8 label indices of the given images."""
+        return self._gather(self.label_files, indices)
+
+    def tensors(self, indices: Any, device: str | torch.device = "cpu") -> Tensor:
+        """(n, 3, H, W) float32 in [-1, 1] of the given images."""
+        return to_float(torch.from_numpy(self.images(indices)).to(device))
+
+    @cached_property
+    def attributes(self) -> dict[str, Tensor]:
+        """Ground truth of the whole split, name -> (n, ...)."""
+        return self.domain.attributes(self.split, torch.arange(len(self)))
+
+
+def to_float(pixels: Tensor) -> Tensor:
+    """(n, H, W, 3) uint8 to (n, 3, H, W) float32 in [-1, 1]."""
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """(n, 3, H, W) in [-1, 1] to (n, H, W, 3) uint8, rounding to nearest and clipping."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _painter(domain: Domain, remaining: int) -> Callable[..., Any]:
+    if remaining >= _COMPILE_FROM and (torch.cuda.is_available() or shutil.which(os.environ.get("CXX", "g++"))):
+        return torch.compile(domain.painter, dynamic=False)
+    return domain.painter
+
+
+def _render_shard(domain: Domain, split: str, start: int, stop: int, painter: Callable[..., Any], bar: Any) -> Any:
+    images, labels = [], []
+    for first in range(start, stop, _RENDER_BATCH):
+        batch = domain.render(split, torch.arange(first, min(first + _RENDER_BATCH, stop)), painter)
+        images.append(to_bytes(batch.images).numpy())
+        labels.append(batch.labels.numpy())
+        bar.update(len(labels[-1]))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def render(domain: Domain, split: str, folder: Path) -> Shards:
+    """Render what is missing of a split into `folder` and return it.
+
+    Raises:
+        ReinvertError: unknown split, or `folder` holds another domain, split or renderer version.
+    """
+    size = domain.split_size(split)
+    if (folder / "manifest.json").exists():
+        return load(folder, domain, split)
+    starts = range(0, size, SHARD_SIZE)
+    missing = [k for k, _ in enumerate(starts) if not (folder / f"labels-{k:02d}.npy").exists()]
+    painter = _painter(domain, len(missing) * SHARD_SIZE)
+    remaining = sum(min(SHARD_SIZE, size - starts[k]) for k in missing)
+    with tqdm(total=remaining, desc=f"render {domain.name}/{split}", unit="img", disable=None) as bar:
+        for k in missing:
+            stop = min(starts[k] + SHARD_SIZE, size)
+            for kind, pixels in zip(
+                ("images", "labels"), _render_shard(domain, split, starts[k], stop, painter, bar), strict=True
+            ):
+                with atomic_path(folder / f"{kind}-{k:02d}.npy") as temporary:
+                    np.save(temporary, pixels)
+    files = sorted(folder.glob("*.npy"))
+    atomic_write_json(
+        folder / "manifest.json",
+        {
+            "domain": domain.name,
+            "split": split,
+            "recipe": domain.recipe,
+            "count": size,
+            "resolution": domain.resolution,
+            "sha256": {file.name: sha256_of(file) for file in files},
+        },
+    )
+    return load(folder, domain, split)
+
+
+def load(folder: Path, domain: Domain | None = None, split: str | None = None) -> Shards:
+    """A split rendered before.
+
+    Args:
+        folder: where `render` wrote it.
+        domain, split: what it is expected to hold; None takes what the manifest says.
+
+    Raises:
+        ReinvertError: nothing rendered there, shards missing, or another domain, split or renderer version.
+    """
+    path = folder / "manifest.json"
+    if not path.exists():
+        raise ReinvertError(f"no rendered images in {folder}; run `reinvert render` first")
+    manifest = json.loads(path.read_text())
+    found = domains.get(manifest["domain"])
+    expected = (domain.name if domain else found.name, split or manifest["split"], found.recipe)
+    if (manifest["domain"], manifest["split"], manifest["recipe"]) != expected:
+        raise ReinvertError(
+            f"{folder} holds {manifest['domain']}/{manifest['split']} of renderer version {manifest['recipe']}, "
+            f"wanted {expected[0]}/{expected[1]} version {expected[2]}; delete the folder and render again"
+        )
+    gone = [name for name in manifest["sha256"] if not (folder / name).exists()]
+    if gone:
+        raise ReinvertError(f"{folder} lacks {', '.join(gone)}; delete the folder and render again")
+    names = sorted(manifest["sha256"])
+    opened = {name: np.load(folder / name, mmap_mode="r") for name in names}
+    return Shards(
+        found,
+        manifest["split"],
+        folder,
+        [opened[name] for name in names if name.startswith("images")],
+        [opened[name] for name in names if name.startswith("labels")],
+    )
+
+
+def ensure(domain: str | Domain, split: str, cache: Path = Path(".cache")) -> Shards:
+    """A split from the work folder outside the DAG, rendered there first where needed.
+
+    The folder is keyed by domain, split and renderer version, so a new renderer never meets old pixels.
+    """
+    found = domains.get(domain) if isinstance(domain, str) else domain
+    return render(found, split, cache / "rendered" / f"{found.name}-{split}-{found.recipe}")
