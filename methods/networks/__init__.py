@@ -1,0 +1,1 @@
+"""Networks of the methods: generator, discriminator, encoders and the layers they share."""
