@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
+from core.config_evaluation import EvaluationConfig, Tolerances
 from core.errors import ReinvertError
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
@@ -46,10 +47,20 @@ class MethodConfig(pydantic.BaseModel):
 
 
 class RunConfig(Strict):
-    """One cell of the benchmark: a method on a domain."""
+    """One cell of the benchmark: a method on a domain.
+
+    `module`, `start_module` and `network` repeat what follows from the method, because dvc.yaml cannot look it up: from
+    them it knows which files make a cell out of date. A wrong one is refused.
+    """
 
     domain: str
     method: str
+    module: str | None = None
+    """The method's `kind`: methods/<module>.py."""
+    start_module: str | None = None
+    """The `kind` of the method it starts from; where it starts from none, its own."""
+    network: str | None = None
+    """The last trained network it needs under weights/<domain>/: an encoder's name, or `generator`."""
 
 
 class Config(Strict):
@@ -62,10 +73,10 @@ class Config(Strict):
     """Judge training by judge name."""
     methods: dict[str, MethodConfig]
     runs: dict[str, RunConfig]
-    evaluation: dict[str, Any] = {}
+    evaluation: EvaluationConfig
     """How runs are measured."""
-    tolerances: dict[str, float] = {}
-    """By how much a metric may get worse before `check` objects, in the metric's own unit."""
+    tolerances: Tolerances
+    """By how much a metric may get worse before `check` objects."""
 
     @pydantic.model_validator(mode="after")
     def _names_exist(self) -> Config:
@@ -74,10 +85,21 @@ class Config(Strict):
                 raise ValueError(f"run '{name}' names the domain '{run.domain}', which is not under 'domains'")
             if run.method not in self.methods:
                 raise ValueError(f"run '{name}' names the method '{run.method}', which is not under 'methods'")
+            self._module_is_the_methods(name, run)
         for domain in self.generators:
             if domain not in self.domains:
                 raise ValueError(f"generators.{domain}: no such domain under 'domains'")
         return self
+
+    def _module_is_the_methods(self, name: str, run: RunConfig) -> None:
+        method = self.methods[run.method]
+        start = self.methods.get(str(method.arguments.get("start")), method)
+        for key, said, is_so in (
+            ("module", run.module, method.kind),
+            ("start_module", run.start_module, start.kind),
+        ):
+            if said is not None and said != is_so:
+                raise ValueError(f"runs.{name}.{key} is '{said}', but the kind of its method is '{is_so}'")
 
 
 def validated(model: type[Model], values: Any, where: str) -> Model:

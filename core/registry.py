@@ -52,8 +52,8 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(self._entries)
+        """All names, in the order of registration."""
+        return list(self._entries)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

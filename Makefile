@@ -1,0 +1,45 @@
+# Two commands: `make repro` renders, inverts, measures and reports; `make test` runs the tests.
+# Both set up .venv first, once; a change of pyproject.toml or constraints.txt sets it up again.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+# One thread a process: the suite works in several processes, and threads on top only fight for the cores.
+export OMP_NUM_THREADS ?= 1
+# Stages call `reinvert`, so the environment's programs come first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup repro test lint
+
+help:
+	@echo "make repro   render, invert, measure, report (about 10 minutes the first time)"
+	@echo "make test    run the tests"
+	@echo "make lint    ruff and mypy"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "reinvert needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up .venv (a few minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# First the trained weights are fetched from dvc-remote/, the folder of this repository that holds them; then whatever
+# is not there is made. In one command (`dvc repro --pull`) the result is the same, but DVC then warns about every
+# picture and score that is made here and was never meant to be fetched.
+repro: $(STAMP)
+	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method
+	@$(BIN)/dvc repro
+	@echo
+	@echo "The report: $(CURDIR)/reports/report.pdf"
+	@echo "            $(CURDIR)/reports/report.md"
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
