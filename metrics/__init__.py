@@ -1,0 +1,1 @@
+"""(real, reconstruction) -> number: one file per metric family, `registry` lists them, `judges` holds the networks."""

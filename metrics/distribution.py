@@ -1,0 +1,77 @@
+"""FID (Heusel et al. 2017) and KID (Bińkowski et al. 2018) between two sets of features.
+
+The formulas are those of pytorch-fid and torch-fidelity, called on features of the embedded judge, so the numbers live
+on their own scale: FID of 100-dimensional features is small where Inception's is tens, and it is biased upwards by a
+small sample. KID is unbiased, averaged over seeded random subsets and multiplied by 1000 as the papers print it; it
+may be slightly negative for equal distributions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from core.compat import import_torchvision
+
+
+def fid(real: Tensor, fake: Tensor) -> float:
+    """Fréchet distance between Gaussians fitted to two sets of features.
+
+    Args:
+        real: (n, d) features.
+        fake: (m, d) features.
+
+    Raises:
+        ValueError: fewer than two rows, another width, or a value that is not finite.
+    """
+    require_features(real, fake)
+    import_torchvision()
+    from pytorch_fid.fid_score import calculate_frechet_distance
+
+    first, second = real.double().cpu().numpy(), fake.double().cpu().numpy()
+    distance = calculate_frechet_distance(
+        first.mean(axis=0), np.cov(first, rowvar=False), second.mean(axis=0), np.cov(second, rowvar=False)
+    )
+    return float(distance)
+
+
+def kid(real: Tensor, fake: Tensor, subsets: int, subset_size: int, seed: int) -> float:
+    """Kernel distance (polynomial of degree 3, unbiased) x 1000, the mean over random subsets.
+
+    Args:
+        real: (n, d) features.
+        fake: (m, d) features.
+        subsets: number of random subsets.
+        subset_size: rows in each; the smaller set's rows where there are fewer.
+        seed: seed of the choice of subsets.
+
+    Raises:
+        ValueError: fewer than two rows, another width, or a value that is not finite.
+    """
+    require_features(real, fake)
+    import_torchvision()
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+    result = kid_features_to_metric(
+        real.double(),
+        fake.double(),
+        kid_subsets=subsets,
+        kid_subset_size=min(subset_size, len(real), len(fake)),
+        kid_kernel="poly",
+        kid_kernel_poly_degree=3,
+        kid_kernel_poly_gamma=None,
+        kid_kernel_poly_coef0=1,
+        rng_seed=seed,
+        verbose=False,
+    )
+    return 1000 * float(result[KEY_METRIC_KID_MEAN])
+
+
+def require_features(real: Tensor, fake: Tensor) -> None:
+    """Refuse with ValueError what has no distance: see `fid`."""
+    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1]:
+        raise ValueError(f"features must be (n, d) and (m, d), got {tuple(real.shape)} and {tuple(fake.shape)}")
+    if min(len(real), len(fake)) < 2:
+        raise ValueError("FID and KID need at least two images on each side")
+    if not bool(real.isfinite().all() and fake.isfinite().all()):
+        raise ValueError("features must be finite")

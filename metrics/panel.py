@@ -1,0 +1,104 @@
+"""All metrics of one domain, ready to measure: judges are loaded once and the failure rule is applied in one place.
+
+The numbers of an image do not depend on the batch it is measured in beyond float32 rounding in the judges (1e-6), nor
+on the order of the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.errors import ReinvertError
+from metrics import registry
+from metrics.registry import Metric
+
+PairScore = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The scores by metric name, and the network whose features FID and KID compare."""
+
+    scorers: Mapping[str, PairScore]
+    feature_network: Callable[[Tensor], Tensor]
+
+    @classmethod
+    def load(cls, domain: str, weights_root: str | Path, device: str | torch.device = "cpu") -> Panel:
+        """The panel of `domain`; missing or altered judges raise ReinvertError."""
+        from metrics import judges
+
+        root = Path(weights_root)
+        names = {metric.judge for metric in map(registry.get, registry.names()) if metric.judge}
+        return cls.of({name: judges.load(domain, name, root).to(device) for name in sorted(names)})
+
+    @classmethod
+    def of(cls, networks: Mapping[str, nn.Module]) -> Panel:
+        """A panel of given networks, one for each judge that a metric names."""
+        scorers: dict[str, PairScore] = {}
+        for metric in registry.per_image_metrics():
+            function = metric.load()
+            scorers[metric.name] = function(networks[metric.judge]).eval() if metric.judge else function
+        judge = registry.get("fid").judge
+        return cls(scorers, networks[str(judge)])
+
+    @torch.no_grad()
+    def score(self, real: Tensor, fake: Tensor, failed: Tensor, metrics: Sequence[Metric]) -> dict[str, Tensor]:
+        """Every image's score under the failure rule.
+
+        Args:
+            real: (B, 3, H, W) in [-1, 1].
+            fake: reconstructions in [-1, 1], a blank in the place of each failed one (`blank_where_failed`).
+            failed: (B,) bool.
+            metrics: which to compute, per-image ones.
+
+        Returns:
+            (B,) float64 on the CPU by name.
+
+        Raises:
+            ReinvertError: an image has another size than the metric's protocol, or a judge gives a value that is not
+                finite on finite images.
+        """
+        scores: dict[str, Tensor] = {}
+        for metric in metrics:
+            if tuple(real.shape[-2:]) != (metric.size, metric.size):
+                raise ReinvertError(
+                    f"{metric.protocol} measures images of {metric.size}x{metric.size} pixels, these are "
+                    f"{real.shape[-2]}x{real.shape[-1]}; use a domain of that size"
+                )
+            score = self.scorers[metric.name](real, fake).double()
+            if metric.failure_score is not None:
+                score = torch.where(failed, metric.failure_score, score)
+            if not bool(score.isfinite().all()):
+                raise ReinvertError(
+                    f"metric '{metric.name}' is not finite on finite images; get the weights again with "
+                    "'dvc pull --force'"
+                )
+            scores[metric.name] = score.cpu()
+        return scores
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """What FID and KID compare: (B, 3, H, W) in [-1, 1] -> (B, d) on the CPU."""
+        return self.feature_network(images).float().cpu()
+
+
+def blank_where_failed(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Reconstructions with mid-grey pictures in place of those that hold a value which is not finite.
+
+    Returns:
+        The images, clipped to [-1, 1], and (B,) bool: which ones failed.
+    """
+    failed = ~images.isfinite().flatten(1).all(dim=1)
+    return torch.where(failed[:, None, None, None], 0.0, images).clamp(-1, 1), failed
+
+
+def feature_distances(real: Tensor, fake: Tensor, subsets: int, subset_size: int, seed: int) -> dict[str, Any]:
+    """FID and KID by metric name; arguments as in `metrics.distribution.kid`."""
+    fid, kid = registry.get("fid").load(), registry.get("kid").load()
+    return {"fid": fid(real, fake), "kid": kid(real, fake, subsets, subset_size, seed)}

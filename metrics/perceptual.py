@@ -1,0 +1,53 @@
+"""LPIPS (Zhang et al. 2018) through the lpips package, on the embedded domain's AlexNet.
+
+The uncalibrated variant: the package's `lin` layers are fitted to ImageNet features and mean nothing for others, so
+channels are summed, positions averaged and the five layers added with equal weight. Its scale is therefore its own
+(0 to 10 by construction); it is labelled as embedded and stands in no column with published values.
+
+Deviation, in the gradient only: the package divides by the norm of a feature vector and so gives a NaN gradient where
+a vector is all zero (a flat region can switch every ReLU off). Such vectors are replaced by a constant, 1e-18, which
+changes no distance by more than 1e-12 and has gradient zero.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from metrics.judges.perceptual import lpips_module
+
+
+class _WithoutZeroVectors(nn.Module):
+    """A trunk whose feature maps (B, C, H, W) have no position with an all-zero vector."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [torch.where((found != 0).any(dim=1, keepdim=True), found, 1e-18) for found in self.trunk(images)]
+
+
+class Perceptual(nn.Module):
+    """LPIPS distance of paired images; frozen, usable as a metric and, since gradients reach the images, as a loss.
+
+    Args:
+        network: the judge `perceptual` (`metrics.judges.load(domain, "perceptual", weights_root)`).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        # The package first draws a whole random AlexNet; the caller's random numbers must not depend on that.
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the package asks torchvision for it in a deprecated way
+            self.distance = lpips_module(network.state_dict())
+        self.distance.net = _WithoutZeroVectors(self.distance.get_submodule("net"))
+        parameter = next(network.parameters())
+        self.to(device=parameter.device, dtype=parameter.dtype).requires_grad_(False).eval()
+
+    def forward(self, real: Tensor, fake: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] twice -> (B,) distances, 0 for equal images, in the network's dtype."""
+        distances: Tensor = self.distance(real, fake)
+        return distances.flatten()
