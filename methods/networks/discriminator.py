@@ -45,6 +45,7 @@ class ResidualBlock(nn.Module):
         self.skip = ConvLayer(in_channels, out_channels, 1, downsample=True, activate=False)
 
     def forward(self, images: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H/2, W/2)."""
         return (self.conv2(self.conv1(images)) + self.skip(images)) * (1.0 / math.sqrt(2.0))
 
 
@@ -68,5 +69,6 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        features = append_minibatch_deviation(self.convs(images))
+        """(B, 3, size, size) -> (B, 1)."""
+        features = append_minibatch_deviation(self.convs(images.contiguous(memory_format=torch.channels_last)))
         return self.final_linear(self.final_conv(features).flatten(1))

@@ -11,6 +11,7 @@ Deviations, none of which changes the result beyond rounding:
   inversion methods) use a grouped convolution.
 - The gain sqrt(2) of the activation is moved in front of it (leaky ReLU is positively homogeneous) and merged with
   weights, biases and demodulation factors, which saves passes over memory.
+- Everything runs channels-last: 10 to 20 % faster on CPUs, and what tensor cores want.
 - A blur followed by a convolution of size 1 and stride 2 is a blur of stride 2 followed by a plain 1x1 convolution.
 """
 
@@ -72,6 +73,7 @@ class Blur(nn.Module):
         self.register_buffer("kernel", fir_kernel(gain))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Filter (B, C, H, W)."""
         return fir_filter(images, self.kernel, self.padding, self.stride)
 
 
@@ -85,6 +87,7 @@ class Upsample(nn.Module):
         self.register_buffer("kernel", fir_kernel(gain=4.0))
 
     def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2H, 2W)."""
         return fir_upsample(images, self.kernel)
 
 
@@ -92,6 +95,7 @@ class PixelNorm(nn.Module):
     """Scale each vector (B, D) to a root mean square of one."""
 
     def forward(self, vectors: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
         return vectors * torch.rsqrt(vectors.square().mean(dim=1, keepdim=True) + EPSILON)
 
 
@@ -122,6 +126,7 @@ class EqualLinear(nn.Module):
         self.activate = activate
 
     def forward(self, features: Tensor) -> Tensor:
+        """(..., in) -> (..., out)."""
         gain = ACTIVATION_GAIN if self.activate else 1.0
         out = F.linear(features, self.weight * (self.weight_gain * gain), self.bias * (self.bias_gain * gain))
         return F.leaky_relu(out, LEAKY_SLOPE) if self.activate else out
@@ -172,6 +177,7 @@ class ConvLayer(nn.Sequential):
         super().__init__(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H, W), or half the size."""
         for layer in self:
             if isinstance(layer, ActivationBias):
                 return F.leaky_relu(images, LEAKY_SLOPE)

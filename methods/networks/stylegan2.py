@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +127,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, noise: Noise = None) -> Tensor:
         """z (B, D) -> image (B, 3, size, size), the same w for every layer."""
-        return self.synthesis(self.repeat(self.mapping(z)), noise)  # type: ignore[return-value]
+        return self.synthesis(self.repeat(self.mapping(z)), noise)
 
     def repeat(self, w: Tensor) -> Tensor:
         """w (B, D) -> W+ styles (B, L, D) with equal rows."""
@@ -140,6 +140,29 @@ class Generator(nn.Module):
     def modulated_weights(self) -> dict[str, nn.Parameter]:
         """Name -> weight (1, out, in, k, k) of every modulated convolution: the names residuals are keyed by."""
         return {name: weight for name, weight in self.named_parameters() if name.endswith("conv.weight")}
+
+    @overload
+    def synthesis(
+        self,
+        styles: Tensor,
+        noise: Noise = ...,
+        feature: Tensor | None = ...,
+        feature_layer: int | None = ...,
+        weight_residuals: Mapping[str, Tensor] | None = ...,
+        return_feature_of: None = ...,
+    ) -> Tensor: ...
+
+    @overload
+    def synthesis(
+        self,
+        styles: Tensor,
+        noise: Noise = ...,
+        feature: Tensor | None = ...,
+        feature_layer: int | None = ...,
+        weight_residuals: Mapping[str, Tensor] | None = ...,
+        *,
+        return_feature_of: int,
+    ) -> tuple[Tensor, Tensor]: ...
 
     def synthesis(
         self,
@@ -172,7 +195,7 @@ class Generator(nn.Module):
         self._check(styles, noise, feature, feature_layer, residuals, return_feature_of)
         latents = styles.unbind(1)
         maps = self._noise_maps(styles, noise)
-        hidden = self.input.input.expand(len(styles), -1, -1, -1)
+        hidden = self.input.input.expand(len(styles), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         returned = hidden if return_feature_of == 0 else None
         rgb: Tensor | None = None
         for index in range(self.style_count - 1):
