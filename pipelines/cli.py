@@ -1,0 +1,324 @@
+"""`reinvert`: what the stages of the DAG call and what a person types.
+
+Heavy imports (torch, pandas, typst) happen inside the commands, so that `--help` and `list` answer at once. Exit
+status: 0 done, 1 something the user can mend (one line on stderr), 2 wrong usage, 130 interrupted. Any other exception
+is a fault of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from core.config import Config, load_config
+from core.errors import ReinvertError
+from core.files import is_disk_full
+from core.registry import unknown_name
+
+if TYPE_CHECKING:
+    import torch
+
+INTERRUPTED = 130
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise typer.Exit(status)
+
+
+class OneLineErrors(TyperGroup):
+    """A command group that turns what a user can mend into one line on stderr and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ReinvertError as error:
+            _stop(f"error: {error}", 1)
+        except KeyboardInterrupt:
+            _stop("interrupted; run the same command again to go on", INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of `reinvert list | head` has left; the interpreter must not complain about it on the way out.
+            with contextlib.suppress(OSError):
+                sys.stdout.close()
+            raise typer.Exit(0) from None
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            _stop("error: the disk is full; free some space and run the same command again", 1)
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    help="Render, invert, measure, report: a benchmark of StyleGAN inversion.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+train_app = typer.Typer(help="Train a network, or go on training it.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(train_app, name="train")
+
+Params = Annotated[Path, typer.Option("--params", help="The parameters.")]
+Weights = Annotated[Path, typer.Option("--weights", help="Folder of the trained networks.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of the measured runs.")]
+Cache = Annotated[Path, typer.Option("--cache", help="Folder of unfinished work.")]
+DomainName = Annotated[str, typer.Option("--domain", help="A name from `reinvert list domains`.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: a GPU if there is one.")]
+
+PARAMS = Path("params.yaml")
+WEIGHTS = Path("weights")
+RESULTS = Path("results")
+CACHE = Path(".cache")
+
+
+def _known(noun: str, name: str, names: Any) -> str:
+    if name not in names:
+        raise unknown_name(noun, name, names)
+    return name
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ReinvertError(f"unknown device '{name}'; use cpu, cuda or auto") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ReinvertError("there is no usable GPU here; use --device cpu")
+    return device
+
+
+def _check_recipe(config: Config, domain: str) -> None:
+    """Refuse to work when params.yaml, which the DAG looks at, speaks of other images than the renderer draws."""
+    from pipelines import domains
+
+    _known("domain", domain, config.domains)
+    drawn, stated = domains.get(domain).recipe, config.domains[domain].recipe
+    if drawn != stated:
+        raise ReinvertError(
+            f"params.yaml says domains.{domain}.recipe is {stated}, the renderer is at {drawn}; write {drawn} there"
+        )
+
+
+@app.command("list")
+def list_names(
+    what: Annotated[str, typer.Argument(help="methods, metrics or domains.")], params: Params = PARAMS
+) -> None:
+    """List what there is."""
+    _known("list", what, ("methods", "metrics", "domains"))
+    if what == "metrics":
+        from metrics import registry
+
+        rows = [(name, registry.get(name).protocol, registry.get(name).unit) for name in registry.names()]
+    elif what == "methods":
+        rows = [(name, method.kind, "") for name, method in load_config(params).methods.items()]
+    else:
+        rows = [(name, f"recipe {domain.recipe}", "") for name, domain in load_config(params).domains.items()]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    for name, second, third in rows:
+        print(f"{name:<{widths[0]}}  {second:<{widths[1]}}  {third}".rstrip())
+
+
+@app.command()
+def describe(
+    name: Annotated[str, typer.Argument(help="A method, a metric or a domain.")],
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+) -> None:
+    """Say what a method, metric or domain is."""
+    from metrics import registry as metrics_registry
+
+    config = load_config(params)
+    _known("name", name, [*config.methods, *metrics_registry.names(), *config.domains])
+    if name in config.methods:
+        from methods import registry as methods_registry
+
+        print(methods_registry.describe(name, config, weights))
+    elif name in config.domains:
+        from pipelines import domains
+
+        domain = domains.get(name)
+        print(f"{name}: {domain.resolution} x {domain.resolution} pixels, renderer recipe {domain.recipe}")
+        print("images: " + ", ".join(f"{split} {count:,}" for split, count in domain.splits.items()))
+        print("labels: " + ", ".join(domain.label_names))
+    else:
+        metric = metrics_registry.get(name)
+        print(f"{name}: {metric.label}, {metric.direction} is better")
+        print(f"unit: {metric.unit}")
+        print(f"protocol: {metric.protocol}")
+        if metric.embedded:
+            print("measured by a network trained on the embedded domain; not comparable with published numbers")
+
+
+@app.command()
+def render(
+    domain: DomainName,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the images.")],
+    split: Annotated[str, typer.Option("--split", help="train or test.")] = "test",
+    params: Params = PARAMS,
+) -> None:
+    """Render the images of a domain."""
+    config = load_config(params)
+    _check_recipe(config, domain)
+    from pipelines import domains
+    from pipelines.domains import shards
+
+    shards.render(domains.get(domain), split, out)
+
+
+@train_app.command("generator")
+def train_generator(
+    domain: DomainName, params: Params = PARAMS, weights: Weights = WEIGHTS, cache: Cache = CACHE
+) -> None:
+    """Train the generator of a domain."""
+    from core.config import validated
+    from pipelines.generator_config import GeneratorTraining
+
+    config = load_config(params)
+    _check_recipe(config, domain)
+    if domain not in config.generators:
+        raise ReinvertError(f"{params} has no generators.{domain}; add the section")
+    training = validated(GeneratorTraining, config.generators[domain], f"{params}: generators.{domain}")
+    from pipelines.train_generator import train_generator as train
+
+    train(domain, training, weights, cache)
+
+
+@train_app.command("judge")
+def train_judge(
+    name: Annotated[str, typer.Argument(help="A judge under `judges` in params.yaml.")],
+    domain: DomainName,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+) -> None:
+    """Train a network that measures."""
+    from core.config import validated
+    from metrics.judges.config import JudgeTraining
+
+    config = load_config(params)
+    _check_recipe(config, domain)
+    _known("judge", name, config.judges)
+    training = validated(JudgeTraining, config.judges[name], f"{params}: judges.{name}")
+    from pipelines.train_judge import train_judge as train
+
+    train(domain, name, training, cache / "train" / f"{domain}-{name}", weights / domain / name, _device(device), cache)
+
+
+@train_app.command("method")
+def train_method(
+    name: Annotated[str, typer.Argument(help="A method with a `training` section in params.yaml.")],
+    domain: DomainName,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+) -> None:
+    """Train the encoder of a method."""
+    config = load_config(params)
+    _check_recipe(config, domain)
+    _known("method", name, config.methods)
+    from pipelines.train_method import train_method as train
+
+    train(name, domain, config, weights, cache, _device(device))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(help="A run under `runs` in params.yaml.")],
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    data: Annotated[Path, typer.Option("--data", help="Folder of the rendered images.")] = Path("data"),
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a core.")] = None,
+) -> None:
+    """Invert the test images with one method and measure the result."""
+    config = load_config(params)
+    _known("run", run, config.runs)
+    _check_recipe(config, config.runs[run].domain)
+    from pipelines.evaluate import evaluate as measure
+
+    measure(run, config, weights, data, results / run, cache / "evaluate", _device(device).type, workers)
+
+
+@app.command()
+def report(
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    results: Results = RESULTS,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the report.")] = Path("reports"),
+) -> None:
+    """Write the report from what was measured."""
+    config = load_config(params)
+    from reports.build import build_report
+
+    paths = build_report(config, results, weights, out)
+    print(f"{paths.pdf}\n{paths.markdown}")
+
+
+@app.command()
+def check(
+    baseline: Annotated[Path, typer.Option("--baseline", help="Scores to compare with.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the comparison as a Markdown table.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Make the present scores the baseline instead.")] = False,
+    params: Params = PARAMS,
+    results: Results = RESULTS,
+) -> None:
+    """Fail when a measured score is worse than the baseline by more than its tolerance."""
+    config = load_config(params)
+    from pipelines import check as gate
+
+    if write:
+        gate.write_baseline(baseline, results, config.runs)
+        return
+    comparisons = gate.compare(baseline, results, config.tolerances)
+    if markdown:
+        print(gate.markdown_table(comparisons))
+    gate.require_no_regression(comparisons)
+    if not markdown:
+        print(f"{len(comparisons)} scores compared with {baseline}: none is worse than its tolerance allows")
+
+
+@app.command()
+def invert(
+    images: Annotated[list[Path], typer.Argument(help="Photos: any picture with red, green and blue, or grey.")],
+    method: Annotated[str, typer.Option("--method", help="A name from `reinvert list methods`.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    domain: DomainName = "faces",
+    crop: Annotated[bool, typer.Option("--crop", help="Cut the middle square out of photos that are not square.")] = (
+        False
+    ),
+    seed: Annotated[int, typer.Option("--seed", help="Of the method's random numbers.")] = 0,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    device: Device = "auto",
+) -> None:
+    """Invert own photos: reconstruction, code and a side-by-side picture of each."""
+    config = load_config(params)
+    _known("method", method, config.methods)
+    _known("domain", domain, config.domains)
+    from pipelines.invert import invert_files
+
+    for done in invert_files(images, method, out, config, domain, weights, _device(device), crop, seed):
+        print(done.side_by_side)
+
+
+def main() -> None:
+    """Entry point of the `reinvert` program."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
