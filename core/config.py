@@ -73,9 +73,9 @@ class Config(Strict):
     """Judge training by judge name."""
     methods: dict[str, MethodConfig]
     runs: dict[str, RunConfig]
-    evaluation: EvaluationConfig
-    """How runs are measured."""
-    tolerances: Tolerances
+    evaluation: EvaluationConfig | None = None
+    """How runs are measured; None where nothing is, as when only photos are inverted."""
+    tolerances: Tolerances | None = None
     """By how much a metric may get worse before `check` objects."""
 
     @pydantic.model_validator(mode="after")

@@ -66,8 +66,8 @@ def test_a_mistake_is_one_line_naming_file_and_key(
 
 
 def test_a_missing_section_is_named(values: dict[str, Any], tmp_path: Path) -> None:
-    del values["evaluation"]
-    with pytest.raises(ReinvertError, match="evaluation: required, but missing; add it"):
+    del values["methods"]
+    with pytest.raises(ReinvertError, match="methods: required, but missing; add it"):
         load(values, tmp_path)
 
 
