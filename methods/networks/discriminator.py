@@ -70,5 +70,8 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, size, size) -> (B, 1)."""
-        features = append_minibatch_deviation(self.convs(images.contiguous(memory_format=torch.channels_last)))
+        # Channels-last is faster under autocast; in float32 it costs rounding (9e-6 instead of 3e-6 of the logit).
+        reduced = torch.is_autocast_enabled(images.device.type)
+        layout = torch.channels_last if reduced else torch.contiguous_format
+        features = append_minibatch_deviation(self.convs(images.contiguous(memory_format=layout)))
         return self.final_linear(self.final_conv(features).flatten(1))

@@ -11,7 +11,7 @@ Deviations, none of which changes the result beyond rounding:
   inversion methods) use a grouped convolution.
 - The gain sqrt(2) of the activation is moved in front of it (leaky ReLU is positively homogeneous) and merged with
   weights, biases and demodulation factors, which saves passes over memory.
-- Everything runs channels-last: 10 to 20 % faster on CPUs, and what tensor cores want.
+- Networks choose channels-last where it is faster (10 to 20 % on CPUs, and what tensor cores want).
 - A blur followed by a convolution of size 1 and stride 2 is a blur of stride 2 followed by a plain 1x1 convolution.
 """
 
