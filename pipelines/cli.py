@@ -230,7 +230,7 @@ def train_method(
     _known("method", name, config.methods)
     from pipelines.train_method import train_method as train
 
-    train(name, domain, config, weights, cache, _device(device))
+    train(name, config, domain, weights_root=weights, cache=cache, device=_device(device))
 
 
 @app.command()
@@ -283,6 +283,8 @@ def check(
     if write:
         gate.write_baseline(baseline, results, config.runs)
         return
+    if config.tolerances is None:
+        raise ReinvertError(f"{params} has no tolerances; add the section")
     comparisons = gate.compare(baseline, results, config.tolerances)
     if markdown:
         print(gate.markdown_table(comparisons))

@@ -1,0 +1,210 @@
+"""The command line: what it says, how it ends, and that each command hands over what its stage needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from core.errors import ReinvertError
+from pipelines.cli import app
+from tests.conftest import ROOT
+
+RUNNER = CliRunner()
+GENERATOR = {
+    "recipe": 1,
+    "size": 64,
+    "channels": {4: 8, 8: 8, 16: 8, 32: 8, 64: 8},
+    "batch": 4,
+    "adversarial_images": 8,
+}
+
+
+def run(*arguments: str) -> Any:
+    return RUNNER.invoke(app, list(arguments))
+
+
+def set_param(project: Path, path: list[str], value: Any) -> None:
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    place = values
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("methods", ["optimization-w-plus", "psp", "hybrid-psp"]),
+        ("metrics", ["l2", "lpips", "ssim", "ms_ssim", "psnr", "id", "fid", "kid"]),
+        ("domains", ["faces"]),
+    ],
+)
+def test_list(project: Path, what: str, expected: list[str]) -> None:
+    result = run("list", what)
+    assert result.exit_code == 0
+    assert set(expected) <= {line.split()[0] for line in result.stdout.splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("psp", "Richardson"), ("hybrid-psp", "start: psp"), ("faces", "2,824"), ("lpips", "embedded"), ("psnr", "dB")],
+)
+def test_describe(project: Path, name: str, said: str) -> None:
+    result = run("describe", name)
+    assert result.exit_code == 0, result.stderr
+    assert said in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["list", "metric"], "metrics"),
+        (["describe", "hybird-psp"], "hybrid-psp"),
+        (["evaluate", "faces-pps"], "faces-psp"),
+        (["train", "method", "pssp", "--domain", "faces"], "psp"),
+        (["train", "generator", "--domain", "face"], "faces"),
+        (["render", "--domain", "facs", "--out", "x"], "faces"),
+        (["invert", "x.png", "--method", "hybrid", "--out", "x"], "hybrid-psp"),
+        (["invert", "x.png", "--method", "psp", "--out", "x", "--domain", "faecs"], "faces"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(project: Path, arguments: list[str], nearest: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: unknown ")
+    assert f"did you mean '{nearest}'?" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
+
+
+def test_wrong_usage_ends_with_2(project: Path) -> None:
+    for arguments in (["lst"], ["list"], ["render", "--out", "x"], ["invert", "--method", "psp", "--out", "x"]):
+        assert run(*arguments).exit_code == 2
+
+
+def test_a_fault_of_ours_keeps_its_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("reports.build.build_report", faulty)
+    assert isinstance(run("report").exception, ZeroDivisionError)
+
+
+def test_an_unknown_device_is_one_line(project: Path) -> None:
+    result = run("evaluate", "faces-psp", "--device", "gpu")
+    assert result.exit_code == 1
+    assert result.stderr == "error: unknown device 'gpu'; use cpu, cuda or auto\n"
+
+
+def test_parameters_that_speak_of_another_renderer_are_refused(project: Path) -> None:
+    set_param(project, ["domains", "faces", "recipe"], 99)
+    result = run("evaluate", "faces-psp")
+    assert result.exit_code == 1
+    assert "domains.faces.recipe is 99, the renderer is at" in result.stderr
+
+
+def test_the_project_s_parameters_speak_of_this_renderer() -> None:
+    from core.config import load_config
+    from pipelines import domains
+
+    for name, domain in load_config(ROOT / "params.yaml").domains.items():
+        assert domains.get(name).recipe == domain.recipe
+
+
+class Recorder:
+    """Stands in for the function of a stage and keeps what it was called with."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.arguments: tuple[Any, ...] = ()
+        self.named: dict[str, Any] = {}
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        self.arguments, self.named = arguments, named
+        return self.answer
+
+
+def test_render_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr("pipelines.domains.shards.render", recorder)
+    assert run("render", "--domain", "faces", "--split", "test", "--out", "data/faces/test").exit_code == 0
+    domain, split, out = recorder.arguments
+    assert (domain.name, split, out) == ("faces", "test", Path("data/faces/test"))
+
+
+def test_train_generator_hands_over_its_section(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr("pipelines.train_generator.train_generator", recorder)
+    set_param(project, ["generators", "faces"], GENERATOR)
+    assert run("train", "generator", "--domain", "faces", "--weights", "w", "--cache", "c").exit_code == 0
+    domain, training, weights, cache = recorder.arguments
+    assert (domain, training.batch, weights, cache) == ("faces", 4, Path("w"), Path("c"))
+
+
+@pytest.mark.parametrize("batch", [0, "many"])
+def test_a_training_parameter_out_of_range_is_one_line(project: Path, batch: Any) -> None:
+    set_param(project, ["generators", "faces"], {**GENERATOR, "batch": batch})
+    result = run("train", "generator", "--domain", "faces")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: params.yaml: generators.faces: batch: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_train_method_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr("pipelines.train_method.train_method", recorder)
+    assert run("train", "method", "psp", "--domain", "faces", "--device", "cpu").exit_code == 0
+    assert recorder.arguments[0] == "psp"
+    assert recorder.arguments[2] == "faces"
+    assert recorder.named["weights_root"] == Path("weights")
+    assert recorder.named["cache"] == Path(".cache")
+
+
+def test_evaluate_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr("pipelines.evaluate.evaluate", recorder)
+    assert run("evaluate", "faces-psp", "--device", "cpu", "--workers", "3").exit_code == 0
+    name, config, weights, data, output, work, device, workers = recorder.arguments
+    assert (name, weights, data) == ("faces-psp", Path("weights"), Path("data"))
+    assert (output, work, device, workers) == (Path("results/faces-psp"), Path(".cache/evaluate"), "cpu", 3)
+    assert config.runs["faces-psp"].method == "psp"
+
+
+def test_every_command_of_the_graph_is_one_of_the_program_s(tmp_path: Path) -> None:
+    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    for stage in graph["stages"].values():
+        words = stage.get("do", stage)["cmd"].split()
+        assert words[0] == "reinvert"
+        words = [word for word in words[1:] if not word.startswith(("-", "$"))]
+        command = words[:2] if words[0] == "train" else words[:1]
+        assert run(*command, "--help").exit_code == 0, command
+
+
+def test_it_answers_at_once_because_nothing_heavy_is_imported(project: Path) -> None:
+    program = (
+        "import sys; sys.argv = ['reinvert', 'list', 'metrics']\n"
+        "from pipelines.cli import app\n"
+        "app(standalone_mode=False)\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'matplotlib', 'typst'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_errors_stay_on_one_line_whatever_they_quote(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise ReinvertError("a\nb")
+
+    monkeypatch.setattr("reports.build.build_report", refuse)
+    assert run("report").stderr == "error: a b\n"
