@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -80,14 +79,13 @@ class LoadedGenerator:
             ReinvertError: the code belongs to a generator of another shape.
         """
         self.check_code(code)
-        image = self.generator.synthesis(
+        return self.generator.synthesis(
             code.styles,
             noise=code.noise,
             feature=code.feature,
             feature_layer=code.feature_layer,
             weight_residuals=code.weight_residuals,
         )
-        return cast(Tensor, image)  # a pair only where a feature is asked for
 
 
 def load(domain: str, weights_root: str | Path, device: str | torch.device = "cpu") -> LoadedGenerator:

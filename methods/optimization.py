@@ -2,7 +2,7 @@
 
 Abdal et al. 2019, "Image2StyleGAN" (Eq. 1: perceptual + pixel loss in W+), with the learning-rate ramps of the
 StyleGAN2 projector (Karras et al. 2020, Appendix D). With `start` naming an encoder it is the hybrid of Zhu et al. 2016
-("Generative Visual Manipulation on the Natural Image Manifold", Section 3): the encoder's answer, refined.
+("Generative Visual Manipulation on the Natural Image Manifold"): the encoder's answer, refined.
 
 Deviations: LPIPS of the domain's perceptual network instead of VGG-16 features; noise maps stay the generator's own and
 are neither optimised nor regularised; no noise is added to the code while searching. The last step is the answer.

@@ -12,7 +12,6 @@ short; images at the generator's size instead of 256 px.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -31,11 +30,20 @@ from methods.training_data import seeded
 from methods.training_task import Objective, Player, TrainingTask, load_modules
 
 
+class EncoderArguments(Strict):
+    """Size of the encoder; `GradualStyleEncoder` explains the fields."""
+
+    widths: tuple[int, int, int, int] = (32, 64, 128, 128)
+    units: tuple[int, int, int, int] = (2, 2, 3, 1)
+    style_width: int = Field(default=64, ge=1)
+    coarse_styles: int = Field(default=3, ge=0)
+    middle_styles: int = Field(default=4, ge=0)
+
+
 class PspArguments(Strict):
     """An entry of kind `psp`."""
 
-    encoder: dict[str, Any] = Field(default_factory=dict)
-    """Widths and depths of the encoder, as `GradualStyleEncoder` takes them."""
+    encoder: EncoderArguments = EncoderArguments()
     start_from_latent_mean: bool = True
     """Whether the encoder predicts an offset from the mean latent, as the paper does, or the code itself."""
     training: TrainingConfig
@@ -44,7 +52,8 @@ class PspArguments(Strict):
 def new_encoder(arguments: PspArguments, generator: LoadedGenerator) -> GradualStyleEncoder:
     """The encoder that fits `generator`, with random weights."""
     layers, dimensions = generator.style_shape
-    return GradualStyleEncoder(size=generator.resolution, style_count=layers, style_dim=dimensions, **arguments.encoder)
+    size = generator.resolution
+    return GradualStyleEncoder(size, layers, dimensions, **arguments.encoder.model_dump())
 
 
 def encode(encoder: nn.Module, images: Tensor, latent_mean: Tensor | None) -> Code:
@@ -92,7 +101,7 @@ class PspTask(TrainingTask):
         return self.generator.draw(encode(self.modules["encoder"], images, self.offset))
 
     def score(self, images: Tensor, reconstructions: Tensor) -> dict[str, Tensor]:
-        """PSNR, and the training judges' LPIPS and identity similarity where the losses use them."""
+        """PSNR, and the training judges' LPIPS and identity distance where the losses use them."""
         scores = super().score(images, reconstructions)
         terms = self.loss(reconstructions, images, self.generator.mean_code(len(images)).styles)
         return scores | {name: terms[name] for name in ("lpips", "identity") if name in terms}

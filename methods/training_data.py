@@ -33,8 +33,8 @@ def seed_of(seed: int, purpose: str, step: int) -> int:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """torch's global randomness fixed inside, untouched outside: for initial weights."""
-    with torch.random.fork_rng():
+    """torch's global randomness on the CPU fixed inside, untouched outside: for initial weights."""
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 

@@ -15,8 +15,8 @@ from pipelines.domains import shards
 
 def train_method(
     name: str,
-    domain: str,
     config: Config,
+    domain: str,
     weights_root: Path = Path("weights"),
     cache: Path = Path(".cache"),
     device: str | torch.device = "cpu",
@@ -27,8 +27,8 @@ def train_method(
 
     Args:
         name: of the method in params.yaml.
-        domain: whose training split, generator and judges are used.
         config: all parameters.
+        domain: whose training split, generator and judges are used.
         weights_root: weights are read from it and written to `weights_root/<domain>/<name>`.
         cache: resumable work, rendered images included.
         device: where to compute.
