@@ -165,10 +165,12 @@ def load(folder: Path, domain: Domain | None = None, split: str | None = None) -
     )
 
 
-def ensure(domain: str | Domain, split: str, cache: Path = Path(".cache")) -> Shards:
-    """A split from the work folder outside the DAG, rendered there first where needed.
+def folder_of(domain: Domain, split: str, cache: Path) -> Path:
+    """The work folder of a split; keyed by the renderer version, so that a new renderer never meets old pixels."""
+    return cache / "rendered" / f"{domain.name}-{split}-{domain.recipe}"
 
-    The folder is keyed by domain, split and renderer version, so a new renderer never meets old pixels.
-    """
+
+def ensure(domain: str | Domain, split: str, cache: Path = Path(".cache")) -> Shards:
+    """A split from the work folder outside the DAG, rendered there first where needed."""
     found = domains.get(domain) if isinstance(domain, str) else domain
-    return render(found, split, cache / "rendered" / f"{found.name}-{split}-{found.recipe}")
+    return render(found, split, folder_of(found, split, cache))
