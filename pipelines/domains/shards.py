@@ -26,9 +26,9 @@ from pipelines import domains
 from pipelines.domains.domain import Domain
 
 SHARD_SIZE = 2_000
-_RENDER_BATCH = 20
+_RENDER_BATCH = 8  # small enough for intermediate maps to stay in the cache
 # Compiling the painter takes about a minute and makes it five times faster: worth it from here on.
-_COMPILE_FROM = 15_000
+_COMPILE_FROM = 10_000
 
 
 @dataclass(frozen=True)
