@@ -1,0 +1,150 @@
+"""From the results of all runs to report.md, report.pdf, figures/ and tables/.
+
+The report is a function of its inputs: no clock, no machine, no order of files enters, so equal inputs give equal
+bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.config import Config
+from core.errors import ReinvertError
+from core.files import atomic_path, atomic_write_text
+from reports import drawing, markdown, pdf, pictures, sections
+from reports.model import Report, Table, numbered, text
+from reports.read import Run, read_cards, read_runs
+
+FULL_WIDTH = 6.85
+"""Text width of the PDF in inches."""
+SAMPLES_WIDTH = 1000
+"""Sample grids narrower than this many pixels are enlarged."""
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """The files of a report."""
+
+    markdown: Path
+    pdf: Path
+    figures: list[Path]
+    tables: list[Path]
+
+
+def build_report(config: Config, results_dir: Path, weights_root: Path, output_dir: Path) -> ReportPaths:
+    """Write the report about every run of the configuration, those that failed included.
+
+    Args:
+        config: says which runs there should be.
+        results_dir: holds results/<run>/ as docs/architecture.md describes it.
+        weights_root: holds <domain>/<network>/card.json and <domain>/generator/samples.png, if there is one.
+        output_dir: gets report.md, report.pdf, figures/ and tables/; what older reports left in the latter two goes.
+
+    Raises:
+        ReinvertError: a run that claims success lacks a file, or the disk is full.
+    """
+    runs = read_runs(config, results_dir)
+    domains = list(dict.fromkeys(run.domain for run in runs))
+    cards = read_cards(weights_root, domains)
+    figures = output_dir / "figures"
+    drawn: set[str] = set()
+    lost: dict[str, int] = {}
+    worst_by: dict[str, str] = {}
+    for domain in domains:
+        done = [run for run in runs if run.domain == domain and not run.failed]
+        if done:
+            worst_by[domain] = "lpips" if all("lpips" in run.per_image for run in done) else "l2"
+            lost[domain] = _draw(domain, done, worst_by[domain], figures, drawn)
+        if _samples(weights_root / domain / "generator" / "samples.png", figures / f"samples-{domain}.png"):
+            drawn.add(f"samples-{domain}")
+    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by)
+    report = numbered(
+        Report(
+            title="reinvert: StyleGAN inversion, measured",
+            subtitle=text(
+                "Made from the files of the runs alone. Every table is also a CSV file; what it takes to make the "
+                "numbers again is in [[measured]]."
+            ),
+            sections=[
+                sections.summary(material),
+                sections.reconstruction(material),
+                sections.quality_time(material),
+                sections.comparison(material),
+                sections.failures(material),
+                sections.provenance_section(material),
+            ],
+        )
+    )
+    tables = [_write_csv(table, output_dir / "tables") for table in report.tables()]
+    shown = [figures / f"{figure.identifier}.{suffix}" for figure in report.figures()
+             for suffix in (("svg", "png") if figure.vector else ("png",))]  # fmt: skip
+    _remove_others(figures, shown, (".svg", ".png"))
+    _remove_others(output_dir / "tables", tables, (".csv",))
+    atomic_write_text(output_dir / "report.md", markdown.render(report))
+    pdf.render(report, output_dir, output_dir / "report.pdf")
+    return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables)
+
+
+def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: set[str]) -> int:
+    available = [name for name in drawing.PANELS if all(name in run.curve for run in done)]
+    lost = 0
+    if available:
+        headline = "lpips" if "lpips" in available else available[0]
+        drawing.quality_time(done, [headline], folder, f"summary-quality-time-{domain}", FULL_WIDTH / 2)
+        lost = drawing.quality_time(done, available, folder, f"quality-time-{domain}", FULL_WIDTH)
+        drawn |= {f"summary-quality-time-{domain}", f"quality-time-{domain}"}
+    grids = {"comparison": (6, 0, 28), "comparison-outside": (0, 6, 28), "summary-comparison": (3, 2, 36)}
+    for name, (inside, outside, letters) in grids.items():
+        chosen = pictures.chosen_images(done, inside, outside)
+        if chosen:
+            pictures.comparison(done, chosen, folder / f"{name}-{domain}.png", letters)
+            drawn.add(f"{name}-{domain}")
+    for run in done:
+        scores = [name for name in ("lpips", "psnr", "id") if name in run.per_image]
+        pictures.failures(run, worst_by, scores, 8, folder / f"failures-{run.name}.png")
+        drawn.add(f"failures-{run.name}")
+    return lost
+
+
+def _samples(source: Path, target: Path) -> bool:
+    if not source.is_file():
+        return False
+    try:
+        with Image.open(source) as opened:
+            grid = np.asarray(opened.convert("RGB"))
+    except OSError as error:
+        raise ReinvertError(f"'{source}' is not a readable picture; get it again with 'dvc pull --force'") from error
+    times = max(1, -(-SAMPLES_WIDTH // grid.shape[1]))
+    with atomic_path(target) as temporary:
+        Image.fromarray(pictures.enlarged(grid, times)).save(temporary, format="PNG")
+    return True
+
+
+def _write_csv(table: Table, folder: Path) -> Path:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([column.key for column in table.columns])
+    for row in table.rows:
+        if not row.heading:
+            empty = ["failed" if cell.mark == "failed" else None for cell in row.cells]
+            writer.writerow(
+                [word if cell.value is None else cell.value for cell, word in zip(row.cells, empty, strict=True)]
+            )
+    path = folder / f"{table.identifier}.csv"
+    atomic_write_text(path, buffer.getvalue())
+    return path
+
+
+def _remove_others(folder: Path, kept: Sequence[Path], suffixes: Sequence[str]) -> None:
+    # A figure of a run that is no longer configured must not outlive it.
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.suffix in suffixes and path not in kept:
+                path.unlink()

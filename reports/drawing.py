@@ -1,0 +1,138 @@
+"""Quality-time plots: one look for all, colours that colour-blind readers tell apart, the same bytes every time.
+
+Both axes are logarithmic, as in ReStyle's Figs. 5 and 18, save PSNR's: decibels are a logarithm already. ID is drawn as
+1 - ID so that a logarithm makes sense and, as with L2 and LPIPS, lower is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.files import atomic_path
+from metrics import registry
+from reports.read import Run
+from reports.tabulate import heading_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito (2008), "Color universal design", without the yellow, which is too pale for a line on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+CHARACTERS_PER_INCH = 14  # of the legend's type
+DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+STYLE = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so every machine draws the same letters
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.6,
+    "axes.linewidth": 0.7,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "reinvert",
+    "path.simplify": False,
+}
+PANELS: dict[str, tuple[str, Callable[[float], float], bool]] = {
+    "l2": ("{} (lower is better)", lambda score: score, True),
+    "lpips": ("{} (lower is better)", lambda score: score, True),
+    "id": ("1 − {} (lower is better)", lambda score: 1 - score, True),
+    "psnr": ("{} in dB (higher is better)", lambda score: score, False),
+}
+
+
+def quality_time(runs: Sequence[Run], names: Sequence[str], folder: Path, identifier: str, width: float) -> int:
+    """Draw quality over seconds per image, one panel per metric, as figures/<identifier>.svg and .png.
+
+    Anytime methods are lines through the mean quality at each yield, methods that answer once are stars.
+
+    Args:
+        runs: runs of one domain; failed ones are left to the tables.
+        names: metrics out of `PANELS`.
+        folder: where the files go.
+        identifier: their stem.
+        width: of the figure, in inches.
+
+    Returns:
+        How many points could not be drawn, because they are not finite or have no place on a logarithmic axis.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lost = 0
+    columns = min(2, len(names))
+    lines = math.ceil(len(names) / columns)
+    longest = max((len(run.method) for run in runs), default=0)
+    legend_columns = max(1, int(width * CHARACTERS_PER_INCH / (longest + 8)))
+    legend_rows = math.ceil(len(runs) / legend_columns)
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(width, 0.25 + 2.45 * lines + 0.18 * legend_rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        for position, name in enumerate(names):
+            axes = figure.add_subplot(lines, columns, position + 1)
+            lost += _panel(axes, runs, name)
+            if position >= len(names) - columns:
+                axes.set_xlabel("seconds per image, batch 1")
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, labels, loc="outside upper center", ncols=min(legend_columns, len(labels)),
+                          frameon=False, handlelength=2.6)  # fmt: skip
+        save(figure, folder, identifier)
+    return lost
+
+
+def save(figure: Figure, folder: Path, identifier: str) -> None:
+    """Write a drawing as SVG and as PNG of 300 dots per inch, without dates or versions inside."""
+    with atomic_path(folder / f"{identifier}.svg") as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+    with atomic_path(folder / f"{identifier}.png") as temporary:
+        figure.savefig(temporary, format="png", dpi=300, metadata={"Software": None})
+
+
+def _panel(axes: Axes, runs: Sequence[Run], name: str) -> int:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    template, transform, logarithmic = PANELS[name]
+    lost = 0
+    drawn: list[tuple[float, float]] = []
+    for position, run in enumerate(run for run in runs if not run.failed):
+        seconds, scores = run.curve.get("seconds", []), run.curve.get(name, [])
+        points = [(second, transform(score)) for second, score in zip(seconds, scores, strict=True)]
+        good = [(x, y) for x, y in points if x > 0 and math.isfinite(y) and (y > 0 or not logarithmic)]
+        lost += len(points) - len(good)
+        if not good:
+            continue
+        drawn += good
+        look: dict[str, Any] = {"color": PALETTE[position % len(PALETTE)], "label": run.method, "clip_on": False}
+        if len(points) == 1:
+            axes.plot(*good[0], marker="*", markersize=11, linestyle="none", markeredgecolor="white",
+                      markeredgewidth=0.5, zorder=3, **look)  # fmt: skip
+        else:
+            axes.plot(*zip(*good, strict=True), marker=MARKERS[position % len(MARKERS)], markersize=3.2, linewidth=1.4,
+                      linestyle=DASHES[position % len(DASHES)], **look)  # fmt: skip
+    axes.set_ylabel(template.format(heading_of(registry.get(name)) + ("†" if registry.get(name).embedded else "")))
+    axes.set_xscale("log")
+    if logarithmic:
+        axes.set_yscale("log")
+    if not drawn:
+        axes.text(0.5, 0.5, "no points", transform=axes.transAxes, ha="center")
+        return lost
+    for axis, values in ((axes.xaxis, [x for x, _ in drawn]), (axes.yaxis, [y for _, y in drawn])):
+        if axis is axes.yaxis and not logarithmic:
+            continue
+        # The more decades, the fewer labels in each. Plain numbers, no exponents.
+        decades = math.log10(max(values) / min(values))
+        few, some, many = (1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+        subdivisions = few if decades > 2.5 else some if decades > 1.2 else many
+        axis.set_major_locator(LogLocator(subs=subdivisions, numticks=20))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
+        axis.set_minor_formatter(NullFormatter())
+    return lost

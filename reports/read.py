@@ -1,0 +1,142 @@
+"""The files of runs and the cards of networks, as typed values. What is missing is said, never skipped."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from core.config import Config
+from core.errors import ReinvertError
+
+GROUPS = ("optimization", "encoder", "hybrid")
+"""Kinds of methods in the order of HyperInverter's Table 1."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method on one domain, or the reason why there is nothing."""
+
+    name: str
+    domain: str
+    method: str
+    group: str
+    reason: str = ""
+    """Why the run has no results; empty when it has."""
+    record: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By metric: value, low, high (NaN where there is no interval), n, n_failed."""
+    timing: Mapping[str, Any] = field(default_factory=dict)
+    curve: Mapping[str, list[float]] = field(default_factory=dict)
+    per_image: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """One row per image, in the order of the pictures; index = number of the image in its split."""
+    inputs: Pixels = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
+    outputs: Pixels = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run has nothing to show."""
+        return bool(self.reason)
+
+
+def group_of(kind: str, arguments: Mapping[str, Any]) -> str:
+    """The group a method belongs to: it starts from another method, it optimises, or it encodes.
+
+    Args:
+        kind: the module of the method in params.yaml.
+        arguments: the method's arguments there.
+    """
+    if arguments.get("start"):
+        return "hybrid"
+    return "optimization" if kind == "optimization" else "encoder"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ReinvertError(f"'{path}' is missing; evaluate the run again") from error
+    except ValueError as error:
+        raise ReinvertError(f"'{path}' is not valid JSON; evaluate the run again") from error
+
+
+def _number(value: Any) -> float:
+    # JSON has no NaN: a score that is none arrives as null.
+    return math.nan if value is None else float(value)
+
+
+def _metrics(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            "value": _number(entry["mean"] if "mean" in entry else entry["value"]),
+            "low": _number(entry.get("low")),
+            "high": _number(entry.get("high")),
+            "n": int(entry["n"]),
+            "n_failed": int(entry["n_failed"]),
+        }
+        for name, entry in raw.items()
+    }
+
+
+def read_run(name: str, config: Config, results_dir: Path) -> Run:
+    """The results of run `name`.
+
+    Raises:
+        ReinvertError: a file of a run that claims success is missing or damaged.
+    """
+    cell = config.runs[name]
+    method = config.methods[cell.method]
+    empty = Run(name, cell.domain, cell.method, group_of(method.kind, method.arguments))
+    folder = results_dir / name
+    if not (folder / "record.json").is_file():
+        return replace(empty, reason=f"not run: results/{name}/record.json is missing")
+    record = _json(folder / "record.json")
+    if record.get("status") == "failed":
+        return replace(empty, record=record, reason=str(record.get("reason") or "no reason was recorded"))
+    try:
+        per_image = pd.read_parquet(folder / "per_image.parquet").set_index("image")
+        with np.load(folder / "reconstructions.npz", allow_pickle=False) as pictures:
+            outputs, inputs, indices = pictures["images"], pictures["inputs"], pictures["indices"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ReinvertError(f"results of run '{name}' are incomplete ({error}); evaluate it again") from error
+    if len(set(indices.tolist())) != len(indices) or set(indices.tolist()) != set(per_image.index.tolist()):
+        raise ReinvertError(f"run '{name}': scores and pictures are of different images; evaluate it again")
+    return replace(
+        empty,
+        record=record,
+        metrics=_metrics(_json(folder / "metrics.json")),
+        timing=_json(folder / "timing.json"),
+        curve={key: [_number(v) for v in values] for key, values in _json(folder / "curve.json").items()
+               if isinstance(values, list)},
+        per_image=per_image.loc[indices],
+        inputs=inputs,
+        outputs=outputs,
+    )  # fmt: skip
+
+
+def read_runs(config: Config, results_dir: Path) -> list[Run]:
+    """All runs of the configuration, by domain, group and then in the order of params.yaml.
+
+    Raises:
+        ReinvertError: as `read_run`, or the configuration has no run.
+    """
+    runs = [read_run(name, config, results_dir) for name in config.runs]
+    if not runs:
+        raise ReinvertError("params.yaml names no runs, so there is nothing to report; add some under 'runs'")
+    domains = list(dict.fromkeys(run.domain for run in runs))
+    return sorted(runs, key=lambda run: (domains.index(run.domain), GROUPS.index(run.group)))
+
+
+def read_cards(weights_root: Path, domains: list[str]) -> list[dict[str, Any]]:
+    """The cards of all networks of `domains`, generator first, then by name. Each is a plain mapping."""
+    cards = [_json(path) for domain in domains for path in sorted((weights_root / domain).glob("*/card.json"))]
+    return sorted(cards, key=lambda card: (domains.index(card["domain"]), card["name"] != "generator", card["name"]))

@@ -1,0 +1,256 @@
+"""The chapters of the report: which tables and figures stand where, and what is said around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from metrics import registry
+from reports import provenance, tabulate
+from reports.model import (
+    Block,
+    Bullets,
+    Figure,
+    Heading,
+    Pair,
+    Paragraph,
+    Section,
+    Span,
+    Text,
+    Warnings,
+    text,
+)
+from reports.read import Run
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything a chapter may need."""
+
+    runs: Sequence[Run]
+    cards: Sequence[Mapping[str, Any]]
+    drawn: frozenset[str]
+    """Identifiers of the figures that could be drawn."""
+    lost_points: Mapping[str, int]
+    """By domain: points that no plot could show."""
+    worst_by: Mapping[str, str]
+    """By domain: the metric by which failures are chosen."""
+
+    @property
+    def domains(self) -> list[str]:
+        """Domains in the order of the runs."""
+        return list(dict.fromkeys(run.domain for run in self.runs))
+
+    def of(self, domain: str) -> list[Run]:
+        """The runs of one domain."""
+        return [run for run in self.runs if run.domain == domain]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _quality_time_caption(domain: str, more: str = "") -> Text:
+    return text(
+        f"Quality against time on **{domain}**. Lines: anytime methods, one point per yield. Stars: methods that "
+        f"answer once. Time is for one image at batch 1, without loading the network.{more}"
+    )
+
+
+def _grid_caption(domain: str, outside: bool) -> Text:
+    which = "framed: out-of-distribution, showing what training never does" if outside else "in-distribution"
+    return text(
+        f"Inputs and reconstructions on **{domain}**; {which}. Images are spread evenly over the test images, "
+        "not chosen; every pixel is enlarged threefold."
+    )
+
+
+def summary(material: Material) -> Section:
+    """One page for those who read one page."""
+    done = [run for run in material.runs if not run.failed]
+    methods = list(dict.fromkeys(run.method for run in material.runs))
+    machines = sorted({str(run.record["machine"]) for run in material.runs if run.record.get("machine")})
+    counts = sorted({tabulate.count_of(run) for run in done})
+    images = " to ".join(f"{n:,}" for n in sorted({counts[0], counts[-1]})) if counts else "no"
+    lines = [
+        f"**Run:** {len(material.runs)} {'run' if len(material.runs) == 1 else 'runs'} of {_listed(methods)} on "
+        f"{_listed(material.domains)}, {images} test images per run; {len(material.runs) - len(done)} of them failed.",
+        "**Machine:** " + ("; ".join(machines) if machines else "not recorded") + ".",
+    ]
+    blocks: list[Block] = [Bullets(items=[text(line) for line in lines])]
+    for domain in material.domains:
+        blocks.append(tabulate.summary(domain, material.of(domain)))
+        if f"summary-quality-time-{domain}" in material.drawn:
+            blocks.append(
+                Pair(
+                    left=Figure(
+                        identifier=f"summary-quality-time-{domain}",
+                        caption=text(f"Quality against time; all metrics in [[quality-time-{domain}]]."),
+                        alternative=f"Quality against seconds per image on {domain}, one line or star per method",
+                        vector=True,
+                    ),
+                    right=Figure(
+                        identifier=f"summary-comparison-{domain}",
+                        caption=text("Input and reconstructions; more in [[comparison]]. Framed: out-of-distribution."),
+                        alternative=f"Inputs of {domain} over every method's reconstructions",
+                    ),
+                )
+            )
+    blocks.append(Warnings(title="What to distrust", items=distrust(material)))
+    return Section(identifier="summary", title="Summary", blocks=blocks)
+
+
+def distrust(material: Material) -> list[Text]:
+    """What limits the numbers of this very report, the worst first."""
+    items: list[Text] = []
+    done = [run for run in material.runs if not run.failed]
+    failed = [run for run in material.runs if run.failed]
+    if failed:
+        items.append(text(f"{len(failed)} of {len(material.runs)} runs failed and have no numbers; the reasons are in "
+                          "[[runs]]."))  # fmt: skip
+    broken = sum(tabulate.failed_of(run) for run in done)
+    if broken:
+        items.append(text(f"Failed reconstructions: {broken}. They stay in every mean with the score named in "
+                          "[[protocols]], so a mean may hide a few catastrophes: see [[failures]]."))  # fmt: skip
+    items += provenance.stale(material.cards, material.runs)
+    missed = provenance.missed_bars(material.cards)
+    if missed:
+        items.append(text(f"Judges below their bar: {_listed(missed)} ([[judges]])."))
+    smallest = min((tabulate.count_of(run) for run in done), default=0)
+    sets = [tabulate.heading_of(registry.get(name)).split(" ")[0] for name in ("fid", "kid")
+            if any(name in run.metrics for run in done)]  # fmt: skip
+    if sets and smallest < tabulate.FID_SAMPLE_BIAS:
+        items.append(
+            text(
+                f"{_listed(sets)} of {smallest:,} images: FID is biased upwards by small samples (usual: at least "
+                f"{tabulate.FID_SAMPLE_BIAS:,}) and KID is noisy. Compare them within one table only."
+            )
+        )
+    if any(registry.get(name).embedded for run in done for name in run.metrics):
+        items.append(text("Metrics with a dagger (†) use judges trained on the embedded, rendered domain. They rank "
+                          "methods here; they say nothing about published numbers."))  # fmt: skip
+    for card in material.cards:
+        if card["name"] == "generator":
+            where = f" ([[samples-{card['domain']}]])" if f"samples-{card['domain']}" in material.drawn else ""
+            items.append(text(f"The generator of {card['domain']} saw {card['images_seen']:,} images in training; no "
+                              f"method can draw what it cannot{where}."))  # fmt: skip
+    items.append(text("Times belong to the machine named above and are never compared across machines."))
+    return items
+
+
+def reconstruction(material: Material) -> Section:
+    """The tables."""
+    blocks: list[Block] = [Paragraph(text=text(
+        "Every method inverts the same test images; the reconstruction is compared with its input as 8-bit pixels. "
+        "Groups and columns follow Table 1 of HyperInverter (Dinh et al., CVPR 2022). Marks compare all methods of a "
+        "domain, across groups."
+    ))]  # fmt: skip
+    for domain in material.domains:
+        runs = material.of(domain)
+        size = next((run.inputs.shape[1] for run in runs if not run.failed), 0)
+        blocks += [
+            tabulate.reconstruction(domain, runs, size),
+            tabulate.intervals(domain, runs),
+            tabulate.cost(domain, runs),
+        ]
+    return Section(identifier="reconstruction", title="Reconstruction", blocks=blocks, landscape=True)
+
+
+def quality_time(material: Material) -> Section:
+    """The plots."""
+    blocks: list[Block] = [Paragraph(text=text(
+        "An inversion may stop at any yield. Methods nearer the lower left are better, for PSNR nearer the upper left. "
+        "Both axes are logarithmic, save that of PSNR, which is a logarithm already."
+    ))]  # fmt: skip
+    for domain in material.domains:
+        if f"quality-time-{domain}" not in material.drawn:
+            blocks.append(Paragraph(text=text(f"No run on {domain} finished, so there is nothing to draw.")))
+            continue
+        lost = material.lost_points.get(domain, 0)
+        more = f" {lost} points are not finite or not positive and could not be drawn." if lost else ""
+        blocks.append(
+            Figure(
+                identifier=f"quality-time-{domain}",
+                caption=_quality_time_caption(domain, more),
+                alternative=f"Four plots of L2, LPIPS, 1 - ID and PSNR against seconds per image on {domain}",
+                vector=True,
+            )
+        )
+    return Section(identifier="quality-time", title="Quality against time", blocks=blocks)
+
+
+def comparison(material: Material) -> Section:
+    """The grids."""
+    blocks: list[Block] = []
+    for domain in material.domains:
+        shown = [name for name in (f"comparison-{domain}", f"comparison-outside-{domain}") if name in material.drawn]
+        if not shown:
+            blocks.append(Paragraph(text=text(f"No run on {domain} finished, so there is nothing to show.")))
+        blocks += [
+            Figure(
+                identifier=name,
+                caption=_grid_caption(domain, "-outside-" in name),
+                alternative=f"Grid: inputs of {domain} in the first row, one row of reconstructions per method below",
+            )
+            for name in shown
+        ]
+    return Section(identifier="comparison", title="Comparison", blocks=blocks)
+
+
+def failures(material: Material) -> Section:
+    """The worst images and the images unlike the training data."""
+    blocks: list[Block] = [Paragraph(text=text(
+        "Means hide failures. Below, each method's worst images by its own scores; failed images, if any, come first."
+    ))]  # fmt: skip
+    for domain in material.domains:
+        for run in material.of(domain):
+            if run.failed:
+                why = Span(text=f" on {domain} failed as a whole: {run.reason.rstrip('.')}.")
+                blocks.append(Paragraph(text=[Span(text=run.method, style="strong"), why]))
+            else:
+                metric = tabulate.heading_of(registry.get(material.worst_by[domain]))
+                blocks.append(
+                    Figure(
+                        identifier=f"failures-{run.name}",
+                        caption=text(
+                            f"The worst images of **{run.method}** on {domain} by {metric}; "
+                            f"{tabulate.failed_of(run)} of {tabulate.count_of(run):,} failed."
+                        ),
+                        alternative=f"The worst reconstructions of {run.method} under their inputs, with scores",
+                    )
+                )
+    for domain in material.domains:
+        if any(not run.failed for run in material.of(domain)):
+            blocks.append(tabulate.distribution_shift(domain, material.of(domain)))
+    return Section(identifier="failures", title="Failures and unusual images", blocks=blocks)
+
+
+def provenance_section(material: Material) -> Section:
+    """What was measured, and with what."""
+    blocks: list[Block] = [
+        Heading(title="Metrics"),
+        provenance.protocols(material.runs),
+        Heading(title="Runs"),
+        provenance.runs_table(material.runs),
+        provenance.versions(material.runs),
+        Heading(title="Networks"),
+        provenance.networks(material.cards, material.runs),
+        provenance.judge_bars(material.cards),
+        provenance.all_scores(material.cards),
+    ]
+    for domain in material.domains:
+        if f"samples-{domain}" not in material.drawn:
+            continue
+        card = next((card for card in material.cards if (card["domain"], card["name"]) == (domain, "generator")), None)
+        seen = f", {card['images_seen']:,} images seen in training, recipe {card['recipe']}" if card else ""
+        blocks += [
+            Heading(title=f"Generator of {domain}"),
+            Figure(
+                identifier=f"samples-{domain}",
+                caption=text(f"Uncurated samples of the generator of **{domain}**{seen}."),
+                alternative=f"Grid of random samples of the generator of {domain}",
+                width=0.85,
+            ),
+        ]
+    return Section(identifier="measured", title="What was measured", blocks=blocks)

@@ -1,0 +1,278 @@
+"""The tables of the report, built from runs and cards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from metrics import registry
+from metrics.registry import Metric
+from reports.model import Cell, Column, Row, Span, Table, Text, text
+from reports.ranking import marks
+from reports.read import GROUPS, Run
+
+QUALITY = ("l2", "lpips", "id", "ssim", "ms_ssim", "psnr", "fid", "kid")
+"""Columns of the reconstruction table, near the order of HyperInverter's Table 1."""
+
+GROUP_TITLES = {"optimization": "Optimisation", "encoder": "Encoders", "hybrid": "Hybrids (started from an encoder)"}
+
+COST: dict[str, tuple[str, str, Literal["lower", "higher"]]] = {
+    "seconds_per_image_batch_1": ("Time (s)", "↓", "lower"),
+    "images_per_second_best": ("Images/s", "↑", "higher"),
+}
+
+FID_SAMPLE_BIAS = 2048
+"""Below as many images as Inception has features, FID's covariance is singular and its bias is large."""
+
+MARKING_NOTE = "Best in **bold**, second best underlined, as printed; ties share the mark."
+
+
+def heading_of(metric: Metric) -> str:
+    """A metric's name as a column heads it, without its arrow."""
+    return metric.label.rstrip(" ↑↓")
+
+
+def metric_column(name: str) -> Column:
+    """The column of a metric: its label, direction and whether a judge of the embedded domain measures it."""
+    metric = registry.get(name)
+    arrow: Literal["↓", "↑"] = "↓" if metric.direction == "lower" else "↑"
+    return Column(key=name, label=heading_of(metric), direction=arrow, dagger=metric.embedded)
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A positive number with about `digits` significant digits and no exponent, for times and rates."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else "failed"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def number(value: float, decimals: int, mark: Literal["", "best", "second"] = "") -> Cell:
+    """A score as a cell; one that is no number reads "failed"."""
+    if not math.isfinite(value):
+        return Cell(text="failed", mark="failed")
+    return Cell(text=f"{value:.{decimals}f}", value=value, mark=mark)
+
+
+def plain(value: float | int | str) -> Cell:
+    """A cell that reads as its value does."""
+    return Cell(text=f"{value:,}" if isinstance(value, int) else str(value), value=value)
+
+
+def code(value: str, shown: int | None = None) -> Cell:
+    """A name, version or hash in fixed-width type, cut after `shown` characters in the report but not in the CSV."""
+    return Cell(text=value[:shown] if shown else value, value=value, code=True)
+
+
+def dagger_note(names: Sequence[str]) -> Text:
+    """What the dagger means."""
+    judged = ", ".join(heading_of(registry.get(name)) for name in names if registry.get(name).embedded)
+    return text(
+        f"† {judged}: measured with judges trained on the embedded domain. Not comparable with published numbers, "
+        "which use ImageNet and face-recognition backbones."
+    )
+
+
+def protocol_note(names: Sequence[str]) -> Text:
+    """The protocol ids of the metrics."""
+    return text("Protocols: " + ", ".join(f"`{registry.get(name).protocol}`" for name in names) + ".")
+
+
+def measured(runs: Sequence[Run]) -> list[str]:
+    """Metrics that any of the runs has, in the order of the tables."""
+    found = {name for run in runs for name in run.metrics}
+    return [name for name in QUALITY if name in found] + sorted(found - set(QUALITY))
+
+
+def _failed_row(run: Run, columns: int) -> list[Cell]:
+    return [Cell(text=run.method, value=run.method)] + [Cell(text="failed", mark="failed")] * (columns - 1)
+
+
+def failure_notes(runs: Sequence[Run]) -> list[Text]:
+    """One note per run that has no results, with the reason."""
+    # Spans made by hand, because a reason is anybody's text and must not be read for marks.
+    return [[Span(text=run.method, style="strong"), Span(text=f" failed: {run.reason.rstrip('.')}.")]
+            for run in runs if run.failed]  # fmt: skip
+
+
+def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
+    """HyperInverter's Table 1 for one domain: methods in groups, all metrics, cost, best and second best marked."""
+    names = measured(runs)
+    columns = [
+        Column(key="method", label="Method", align="left"),
+        *[metric_column(name) for name in names],
+        *[Column(key=key, label=label, direction=arrow) for key, (label, arrow, _) in COST.items()],  # type: ignore[arg-type]
+        Column(key="parameters", label="Params (M)"),
+        Column(key="n", label="n"),
+        Column(key="n_failed", label="Failed"),
+    ]
+    score_marks = {
+        name: marks([None if run.failed else _score(run, name) for run in runs],
+                    registry.get(name).direction, registry.get(name).decimals)
+        for name in names
+    }  # fmt: skip
+    cost_marks = {
+        key: marks([None if run.failed else _rounded(_timing(run, key)) for run in runs], direction, 12)
+        for key, (_, _, direction) in COST.items()
+    }
+    rows: list[Row] = []
+    for group in GROUPS:
+        members = [(position, run) for position, run in enumerate(runs) if run.group == group]
+        if members:
+            rows.append(Row(cells=[Cell(text=GROUP_TITLES[group])], heading=True))
+        for position, run in members:
+            if run.failed:
+                rows.append(Row(cells=_failed_row(run, len(columns))))
+                continue
+            cells = [Cell(text=run.method, value=run.method)]
+            for name in names:
+                cells.append(number(_score(run, name), registry.get(name).decimals, score_marks[name][position]))
+            for key in COST:
+                value = _timing(run, key)
+                mark = cost_marks[key][position]
+                cells.append(
+                    Cell(text=significant(value), value=value, mark=mark)
+                    if math.isfinite(value)
+                    else Cell(text="failed", mark="failed")
+                )
+            parameters = int(run.timing.get("parameters", 0))
+            cells.append(Cell(text=significant(parameters / 1e6), value=parameters))
+            cells += [plain(count_of(run)), plain(failed_of(run))]
+            rows.append(Row(cells=cells))
+    notes = [text(MARKING_NOTE + " Time is for one image at batch 1 after warm-up; images/s at the best batch size."),
+             protocol_note(names), *failure_notes(runs)]  # fmt: skip
+    if any(registry.get(name).embedded for name in names):
+        notes.insert(1, dagger_note(names))
+    smallest = min((count_of(run) for run in runs if not run.failed), default=0)
+    caption = f"Reconstruction on **{domain}** ({size} × {size} px, {smallest:,} test images)."
+    return Table(identifier=f"reconstruction-{domain}", caption=text(caption), columns=columns, rows=rows,
+                 notes=notes, small=True)  # fmt: skip
+
+
+def _score(run: Run, name: str) -> float:
+    return float(run.metrics[name]["value"]) if name in run.metrics else math.nan
+
+
+def _timing(run: Run, key: str) -> float:
+    value = run.timing.get(key)
+    return math.nan if value is None else float(value)
+
+
+def _rounded(value: float) -> float:
+    """As `significant` prints it, so that ties are those that a reader sees."""
+    return float(significant(value).replace(",", "")) if math.isfinite(value) else math.nan
+
+
+def count_of(run: Run) -> int:
+    """How many images the run was measured on."""
+    return max((int(entry["n"]) for entry in run.metrics.values()), default=0)
+
+
+def failed_of(run: Run) -> int:
+    """How many images of the run failed."""
+    return max((int(entry["n_failed"]) for entry in run.metrics.values()), default=0)
+
+
+def intervals(domain: str, runs: Sequence[Run]) -> Table:
+    """Means with their bootstrap intervals, for the metrics that have one score per image."""
+    names = [name for name in measured(runs) if registry.get(name).per_image]
+    columns = [Column(key="method", label="Method", align="left")]
+    for name in names:
+        column = metric_column(name)
+        # Without an arrow: the ends of an interval are not there to be compared.
+        for end in ("low", "high"):
+            update = {"key": f"{name}_{end}", "label": f"{column.label} {end}", "direction": ""}
+            columns.append(column.model_copy(update=update))
+    rows = []
+    for run in runs:
+        if run.failed:
+            rows.append(Row(cells=_failed_row(run, len(columns))))
+            continue
+        cells = [Cell(text=run.method, value=run.method)]
+        for name in names:
+            decimals = registry.get(name).decimals
+            entry = run.metrics.get(name, {})
+            cells += [number(entry.get(side, math.nan), decimals) for side in ("low", "high")]
+        rows.append(Row(cells=cells))
+    return Table(
+        identifier=f"intervals-{domain}",
+        caption=text(f"Bootstrap 95 % intervals of the means on **{domain}**, over the same images as "
+                     f"[[reconstruction-{domain}]]. FID and KID are numbers of whole sets and have none here."),
+        columns=columns, rows=rows, small=True,
+        notes=[text("The interval covers the choice of test images, not the randomness of training.")],
+    )  # fmt: skip
+
+
+def summary(domain: str, runs: Sequence[Run]) -> Table:
+    """The main table: the numbers most readers came for."""
+    full = reconstruction(domain, runs, 0)
+    wanted = ["method", "l2", "lpips", "id", "psnr", "fid", "seconds_per_image_batch_1"]
+    positions = [index for key in wanted for index, column in enumerate(full.columns) if column.key == key]
+    rows = [Row(cells=[row.cells[index] for index in positions]) for row in full.rows if not row.heading]
+    shown = [full.columns[index] for index in positions]
+    notes = [text(f"{MARKING_NOTE} All columns and protocols are in [[reconstruction-{domain}]]."
+                  + (" † Judges trained on the embedded domain." if any(c.dagger for c in shown) else ""))]  # fmt: skip
+    counts = sorted({count_of(run) for run in runs if not run.failed})
+    size = " to ".join(f"{count:,}" for count in ({counts[0], counts[-1]} if counts else {0}))
+    return Table(identifier=f"summary-{domain}", caption=text(f"Main results on **{domain}** ({size} test images)."),
+                 columns=shown, rows=rows, notes=[*notes, *failure_notes(runs)])  # fmt: skip
+
+
+def distribution_shift(domain: str, runs: Sequence[Run]) -> Table:
+    """In-distribution against out-of-distribution images, per method and metric."""
+    done = [run for run in runs if not run.failed]
+    names = [name for name in measured(runs) if registry.get(name).per_image]
+    columns = [Column(key="method", label="Method", align="left"), Column(key="images", label="Images", align="left"),
+               *[metric_column(name) for name in names], Column(key="n", label="n"),
+               Column(key="n_failed", label="Failed")]  # fmt: skip
+    rows = []
+    for run in done:
+        outside = run.per_image["out_of_distribution"].astype(bool)
+        for title, part in (("in-distribution", run.per_image[~outside]), ("out-of-dist.", run.per_image[outside])):
+            cells = [Cell(text=run.method, value=run.method), Cell(text=title, value=title)]
+            for name in names:
+                scores = part[name].to_numpy(float).tolist() if name in part else []
+                mean = math.fsum(scores) / len(scores) if len(scores) else math.nan
+                cells.append(number(mean, registry.get(name).decimals) if len(scores) else Cell(text="–"))
+            cells += [plain(len(part)), plain(int(part["failed"].sum()))]
+            rows.append(Row(cells=cells))
+    return Table(
+        identifier=f"shift-{domain}",
+        caption=text(f"Images like the training data, and images with what training never shows (hats, earrings, "
+                     f"unusual backgrounds), on **{domain}**."),
+        columns=columns, rows=rows, small=True,
+        notes=[text("Means over the images of each part, failed ones included as their protocol says."),
+               *failure_notes(runs)],
+    )  # fmt: skip
+
+
+def cost(domain: str, runs: Sequence[Run]) -> Table:
+    """What an inversion takes, and how that was measured."""
+    columns = [Column(key="method", label="Method", align="left"),
+               Column(key="seconds_per_image_batch_1", label="Seconds, batch 1", direction="↓"),
+               Column(key="images_timed", label="Images timed"), Column(key="best_batch", label="Best batch"),
+               Column(key="images_per_second_best", label="Images/s there", direction="↑"),
+               Column(key="extrapolated_from_steps", label="Extrapolated from steps"),
+               Column(key="threads", label="Threads"), Column(key="peak_memory_mb", label="Peak memory (MiB)"),
+               Column(key="parameters", label="Parameters")]  # fmt: skip
+    rows = []
+    for run in runs:
+        if run.failed:
+            rows.append(Row(cells=_failed_row(run, len(columns))))
+            continue
+        best = dict(run.timing.get("batches") or {}).get(str(run.timing.get("best_batch")))
+        steps = best.get("extrapolated_from_steps") if isinstance(best, dict) else None
+        cells = [Cell(text=run.method, value=run.method)]
+        for column in columns[1:]:
+            value = steps if column.key == "extrapolated_from_steps" else run.timing.get(column.key)
+            words = "–" if value is None else significant(value) if isinstance(value, float) else f"{value:,}"
+            cells.append(Cell(text=words, value=value))
+        rows.append(Row(cells=cells))
+    memory = sorted({str(run.timing["peak_memory_of"]) for run in runs if "peak_memory_of" in run.timing})
+    notes = [text("Drawing the image from its code is included. Where a number of steps is given, larger batches were "
+                  "timed for so many and the rest was extrapolated.")]  # fmt: skip
+    if memory:
+        notes.append(text(f"Peak memory: {'; '.join(memory)}."))
+    return Table(identifier=f"cost-{domain}", caption=text(f"Cost of an inversion on **{domain}**."), columns=columns,
+                 rows=rows, small=True, notes=notes)  # fmt: skip
