@@ -28,7 +28,8 @@ def append_minibatch_deviation(features: Tensor, group: int = MINIBATCH_GROUP) -
     """
     batch, _, height, width = features.shape
     group = max(divisor for divisor in range(1, min(group, batch) + 1) if batch % divisor == 0)
-    grouped = features.float().reshape(group, batch // group, *features.shape[1:])
+    precise = features.to(torch.promote_types(features.dtype, torch.float32))
+    grouped = precise.reshape(group, batch // group, *features.shape[1:])
     deviation = (grouped.var(dim=0, unbiased=False) + EPSILON).sqrt()
     mean = deviation.mean(dim=(1, 2, 3)).repeat(group)
     channel = mean.to(features.dtype)[:, None, None, None].expand(batch, 1, height, width)

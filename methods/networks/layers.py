@@ -231,10 +231,10 @@ class ModulatedConv2d(nn.Module):
             (B, out, 1, 1) or 1 (1, 1, 1, 1) it is to be multiplied by: the caller merges it with what follows.
         """
         with without_autocast(images):
-            style = self.modulation(latent.float())
+            style = self.modulation(latent.to(self.weight.dtype))
             weight = self.weight * self.gain
             if weight_residual is not None:
-                weight = weight + weight_residual.float() * self.gain
+                weight = weight + weight_residual.to(weight.dtype) * self.gain
             if not self.demodulate:
                 factor = style.new_ones(1, 1)
             elif len(weight) == 1:
