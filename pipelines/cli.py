@@ -212,7 +212,7 @@ def train_judge(
     training = validated(JudgeTraining, config.judges[name], f"{params}: judges.{name}")
     from pipelines.train_judge import train_judge as train
 
-    train(domain, name, training, cache / "train" / f"{domain}-{name}", weights / domain / name, _device(device), cache)
+    train(domain, name, training, cache / "train", weights / domain / name, _device(device), cache)
 
 
 @train_app.command("method")
