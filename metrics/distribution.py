@@ -8,6 +8,8 @@ may be slightly negative for equal distributions.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from torch import Tensor
 
@@ -29,9 +31,11 @@ def fid(real: Tensor, fake: Tensor) -> float:
     from pytorch_fid.fid_score import calculate_frechet_distance
 
     first, second = real.double().cpu().numpy(), fake.double().cpu().numpy()
-    distance = calculate_frechet_distance(
-        first.mean(axis=0), np.cov(first, rowvar=False), second.mean(axis=0), np.cov(second, rowvar=False)
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # an argument of sqrtm; scipy is held below 1.18 for it
+        distance = calculate_frechet_distance(
+            first.mean(axis=0), np.cov(first, rowvar=False), second.mean(axis=0), np.cov(second, rowvar=False)
+        )
     return float(distance)
 
 

@@ -1,0 +1,211 @@
+"""The regression gate: are the measured scores as good as the committed baseline?
+
+DVC shows differences of metrics but knows no thresholds, so the gate is ours. Every cell (run, metric) of the baseline
+must still be there and be no worse than its tolerance allows, in the metric's own direction. A cell that is missing,
+has no number, has more failures or counts other images than the baseline is a regression as well: a mean over easier
+images is no progress. Times are reported elsewhere and never gated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core.config_evaluation import Tolerances
+from core.errors import ReinvertError
+from core.files import atomic_write_json
+from metrics import registry
+
+Verdict = Literal["same", "better", "within tolerance", "new", "worse", "missing", "failed", "more failures", "other n"]
+REGRESSIONS: frozenset[Verdict] = frozenset({"worse", "missing", "failed", "more failures", "other n"})
+SCHEMA = 1
+
+
+class BaselineCell(BaseModel):
+    """One score to be held."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: float
+    n: int
+    n_failed: int
+
+
+class Baseline(BaseModel):
+    """reports/baseline.json: run -> metric -> cell."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1]
+    runs: dict[str, dict[str, BaselineCell]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One cell now and in the baseline; values are None where there is no number."""
+
+    run: str
+    metric: str
+    baseline: float | None
+    now: float | None
+    tolerance: float
+    verdict: Verdict
+
+    @property
+    def regressed(self) -> bool:
+        """Whether the gate objects."""
+        return self.verdict in REGRESSIONS
+
+    def __str__(self) -> str:
+        decimals = registry.get(self.metric).decimals + 1
+        return (
+            f"{self.run} {self.metric}: {self.verdict} (baseline {_shown(self.baseline, decimals)}, "
+            f"now {_shown(self.now, decimals)}, tolerance {self.tolerance:g})"
+        )
+
+
+def _shown(value: float | None, decimals: int) -> str:
+    return "none" if value is None else f"{value:.{decimals}f}"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ReinvertError(f"'{path}' is not valid JSON; restore it from git or evaluate the run again") from error
+
+
+def read_baseline(path: Path) -> Baseline:
+    """The committed baseline.
+
+    Raises:
+        ReinvertError: it is missing or damaged, or names a metric that does not exist.
+    """
+    if not path.is_file():
+        raise ReinvertError(f"no baseline at '{path}'; give the file with --baseline or write one")
+    try:
+        baseline = Baseline.model_validate(_read_json(path))
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ReinvertError(f"'{path}' is no baseline (at {where}); restore it from git") from error
+    for cells in baseline.runs.values():
+        for metric in cells:
+            registry.get(metric)
+    return baseline
+
+
+def read_scores(results_dir: Path, run: str) -> dict[str, dict[str, Any]] | None:
+    """The tracked metrics of a run: name -> {value, n, n_failed}, value None for no number; None without results."""
+    path = results_dir / run / "metrics.json"
+    if not path.is_file():
+        return None
+    scores = {}
+    for name, entry in _read_json(path).items():
+        value = entry.get("mean", entry.get("value"))
+        finite = value is not None and math.isfinite(value)
+        scores[name] = {"value": value if finite else None, "n": entry["n"], "n_failed": entry["n_failed"]}
+    return scores
+
+
+def judge(metric: str, before: BaselineCell, now: dict[str, Any] | None, tolerance: float) -> Verdict:
+    """The verdict on one cell of the baseline."""
+    if now is None:
+        return "missing"
+    if now["value"] is None:
+        return "failed"
+    if now["n_failed"] > before.n_failed:
+        return "more failures"
+    if now["n"] != before.n:
+        return "other n"
+    if now["value"] == before.value:
+        return "same"
+    known = registry.get(metric)
+    if known.is_better(now["value"], before.value):
+        return "better"
+    # A difference of exactly the tolerance passes, whatever its binary fraction rounds to.
+    allowed = tolerance * (1 + 1e-9)
+    return "within tolerance" if abs(now["value"] - before.value) <= allowed else "worse"
+
+
+def compare(baseline_file: Path, results_dir: Path, tolerances: Tolerances) -> list[Comparison]:
+    """Every cell of the baseline and of the results, in the order of the baseline, new ones last.
+
+    Raises:
+        ReinvertError: the baseline or a results file is missing or damaged.
+    """
+    baseline = read_baseline(Path(baseline_file))
+    allowed = tolerances.model_dump()
+    found = {path.parent.name for path in Path(results_dir).glob("*/metrics.json")}
+    comparisons = []
+    for run in [*baseline.runs, *sorted(found - set(baseline.runs))]:
+        cells, scores = baseline.runs.get(run, {}), read_scores(Path(results_dir), run) or {}
+        for metric in registry.names():
+            before, now = cells.get(metric), scores.get(metric)
+            if before is None and now is None:
+                continue
+            verdict: Verdict = "new" if before is None else judge(metric, before, now, allowed[metric])
+            comparisons.append(
+                Comparison(
+                    run=run,
+                    metric=metric,
+                    baseline=before.value if before else None,
+                    now=now["value"] if now else None,
+                    tolerance=allowed[metric],
+                    verdict=verdict,
+                )
+            )
+    return comparisons
+
+
+def check(baseline_file: Path, results_dir: Path, tolerances: Tolerances) -> list[Comparison]:
+    """The cells that are worse than the baseline allows; empty when all is well. See `compare` for errors."""
+    return [comparison for comparison in compare(baseline_file, results_dir, tolerances) if comparison.regressed]
+
+
+def require_no_regression(comparisons: Iterable[Comparison]) -> None:
+    """Raise one ReinvertError that names every cell that regressed; nothing happens when none did."""
+    regressed = [str(comparison) for comparison in comparisons if comparison.regressed]
+    if regressed:
+        raise ReinvertError(
+            f"{len(regressed)} score(s) worse than the baseline: {'; '.join(regressed)}; repair the cause, or write a "
+            "new baseline if the change is meant"
+        )
+
+
+def markdown_table(comparisons: Iterable[Comparison]) -> str:
+    """The comparison as a Markdown table, regressions in bold; for the job summary of a CI run."""
+    lines = ["| run | metric | baseline | now | change | tolerance | verdict |", "|---|---|--:|--:|--:|--:|---|"]
+    for one in comparisons:
+        metric = registry.get(one.metric)
+        decimals = metric.decimals + 1
+        change = "" if one.now is None or one.baseline is None else f"{one.now - one.baseline:+.{decimals}f}"
+        verdict = f"**{one.verdict}**" if one.regressed else one.verdict
+        lines.append(
+            f"| {one.run} | {metric.label} | {_shown(one.baseline, decimals)} | {_shown(one.now, decimals)} "
+            f"| {change} | {one.tolerance:g} | {verdict} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_baseline(baseline_file: Path, results_dir: Path, runs: Iterable[str]) -> None:
+    """Make the present scores of `runs` the baseline.
+
+    Raises:
+        ReinvertError: a run has no results, or a score without a number: that is nothing to hold others to.
+    """
+    table: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        scores = read_scores(Path(results_dir), run)
+        if scores is None:
+            raise ReinvertError(f"run '{run}' has no results in '{results_dir}'; evaluate it first")
+        without = [name for name, score in scores.items() if score["value"] is None]
+        if without:
+            raise ReinvertError(f"run '{run}' has no number for {', '.join(without)}; a failed run is no baseline")
+        table[run] = {name: scores[name] for name in registry.names() if name in scores}
+    atomic_write_json(baseline_file, {"schema_version": SCHEMA, "runs": table})

@@ -1,0 +1,255 @@
+"""Inverting and measuring the test images, chunk by chunk, in a way that survives being killed.
+
+A chunk is `evaluation.batch` images. Each finished one is a file in a folder outside the DAG, keyed by everything its
+numbers depend on, so that a killed run goes on where it was and a changed one starts anew. Chunks are always computed
+by one thread, here or in worker processes, so the numbers are the same whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+import zipfile
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from core.config import Config
+from core.files import atomic_path
+from methods import registry as methods_registry
+from methods.inverter import Inverter
+from metrics import registry as metrics_registry
+from metrics.panel import Panel, blank_where_failed
+from pipelines.domains.shards import to_bytes, to_float
+
+MOST_WORKERS = 8
+Chunk = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """How the inverter and the metrics come about; module-level functions, since worker processes call them too."""
+
+    build_inverter: Callable[[str, Config, str, Path, torch.device], Inverter] = methods_registry.build
+    load_panel: Callable[[str, Path, torch.device], Panel] = Panel.load
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a process needs to work on any chunk of a run.
+
+    Attributes:
+        method: name under `methods` in params.yaml.
+        domain: name of the domain.
+        config: all parameters.
+        weights_root: folder of the weights.
+        device: where to compute.
+        seed: given to the inverter.
+        folder: where finished chunks are kept.
+        tools: how to build inverter and panel.
+    """
+
+    method: str
+    domain: str
+    config: Config
+    weights_root: Path
+    device: torch.device
+    seed: int
+    folder: Path
+    tools: Tools
+
+    def open(self) -> tuple[Inverter, Panel]:
+        """The inverter and the metrics."""
+        inverter = self.tools.build_inverter(self.method, self.config, self.domain, self.weights_root, self.device)
+        return inverter, self.tools.load_panel(self.domain, self.weights_root, self.device)
+
+    def chunk_file(self, number: int) -> Path:
+        """Where chunk `number` is kept."""
+        return self.folder / f"chunk-{number:05d}.npz"
+
+
+def measure_chunk(
+    inverter: Inverter, panel: Panel, pixels: NDArray[np.uint8], seed: int, device: torch.device
+) -> Chunk:
+    """Invert a few images and measure every yield.
+
+    Reconstructions are measured as an image file holds them: clipped to [-1, 1] and rounded to 8 bits, so that
+    everybody can measure them again from the stored pictures.
+
+    Args:
+        inverter: the method.
+        panel: the metrics.
+        pixels: (B, H, W, 3) uint8.
+        seed: of the inverter.
+        device: where to compute.
+
+    Returns:
+        `steps` (S,), `curve_<metric>` (S, B) for the anytime metrics; of the last yield `score_<metric>` (B,),
+        `failed` (B,) bool, `images` (B, H, W, 3) uint8; `features_real` and `features_fake` (B, d).
+    """
+    real = to_float(torch.from_numpy(pixels).to(device))
+    anytime = metrics_registry.anytime_metrics()
+    at_the_end = [metric for metric in metrics_registry.per_image_metrics() if not metric.anytime]
+    steps: list[int] = []
+    curve: dict[str, list[Tensor]] = {metric.name: [] for metric in anytime}
+    stored, failed, fake = to_bytes(real), torch.zeros(len(real), dtype=torch.bool), real
+    for step in inverter.invert(real, seed):
+        drawn, failed = blank_where_failed(inverter.draw(step.code))
+        stored = to_bytes(drawn)
+        fake = to_float(stored)
+        for name, score in panel.score(real, fake, failed, anytime).items():
+            curve[name].append(score)
+        steps.append(step.step)
+    if not steps:
+        raise RuntimeError("the inverter yielded no code: every method must yield its answer")
+    scores = {name: values[-1] for name, values in curve.items()} | panel.score(real, fake, failed, at_the_end)
+    chunk: Chunk = {f"curve_{name}": torch.stack(values).numpy() for name, values in curve.items()}
+    chunk |= {f"score_{name}": score.numpy() for name, score in scores.items()}
+    return chunk | {
+        "steps": np.array(steps),
+        "failed": failed.cpu().numpy(),
+        "images": stored.cpu().numpy(),
+        "features_real": panel.features(real).numpy(),
+        "features_fake": panel.features(fake).numpy(),
+    }
+
+
+def read_chunk(path: Path) -> Chunk | None:
+    """A finished chunk, or None where there is none (or one that disk trouble damaged)."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (FileNotFoundError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def write_chunk(path: Path, chunk: Chunk) -> None:
+    """Keep a finished chunk, whole or not at all."""
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **chunk)  # type: ignore[arg-type]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread inside: the order of its sums must not depend on the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+_session: Session | None = None
+"""In a worker process: what it works for."""
+
+
+def _start_worker(session: Session) -> None:
+    global _session
+    _session = session
+    torch.set_num_threads(1)
+    # Ctrl-C reaches the whole process group; the parent decides and stops its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    # A parent that was killed outright cannot stop its workers, and a pool's queue never tells them.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@functools.cache
+def _opened() -> tuple[Inverter, Panel]:
+    if _session is None:
+        raise RuntimeError("a worker must be started with a session")
+    return _session.open()
+
+
+def _work(number: int, pixels: NDArray[np.uint8]) -> int:
+    if _session is None:
+        raise RuntimeError("a worker must be started with a session")
+    inverter, panel = _opened()
+    write_chunk(_session.chunk_file(number), measure_chunk(inverter, panel, pixels, _session.seed, _session.device))
+    return number
+
+
+def sensible_workers(device: torch.device) -> int:
+    """One per core on the CPU, up to `MOST_WORKERS`; one on a GPU, which is busy with one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if device.type != "cpu" else min(cores, MOST_WORKERS)
+
+
+def measure_all(
+    session: Session, opened: tuple[Inverter, Panel], pixels: NDArray[np.uint8], batch: int, workers: int, title: str
+) -> list[Chunk]:
+    """All images, finished chunks read and the others computed and kept.
+
+    Args:
+        session: what workers need.
+        opened: the inverter and panel of this process, used when it works alone.
+        pixels: (n, H, W, 3) uint8.
+        batch: images in a chunk.
+        workers: processes that compute; 1 computes here.
+        title: of the progress bar.
+
+    Returns:
+        The chunks in the order of the images.
+    """
+    starts = range(0, len(pixels), batch)
+    finished = {number: read_chunk(session.chunk_file(number)) for number in range(len(starts))}
+    missing = [number for number, chunk in finished.items() if chunk is None]
+
+    def part(number: int) -> NDArray[np.uint8]:
+        return pixels[starts[number] : starts[number] + batch]
+
+    with tqdm(total=len(pixels), desc=title, unit="img", disable=None) as bar:
+        bar.update(len(pixels) - sum(len(part(number)) for number in missing))
+        workers = min(workers, len(missing))
+        if workers > 1:
+            with closing(_in_processes(session, [(number, part(number)) for number in missing], workers)) as done:
+                for number in done:
+                    bar.update(len(part(number)))
+        else:
+            inverter, panel = opened
+            for number in missing:
+                with one_thread():
+                    chunk = measure_chunk(inverter, panel, part(number), session.seed, session.device)
+                write_chunk(session.chunk_file(number), chunk)
+                bar.update(len(part(number)))
+    chunks = [finished[number] or read_chunk(session.chunk_file(number)) for number in finished]
+    if any(chunk is None for chunk in chunks):
+        raise RuntimeError(f"a finished chunk vanished from {session.folder}; run again")
+    return [chunk for chunk in chunks if chunk is not None]
+
+
+def _in_processes(
+    session: Session, jobs: Sequence[tuple[int, NDArray[np.uint8]]], workers: int
+) -> Generator[int, None, None]:
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(session,))
+    try:
+        for future in as_completed([pool.submit(_work, number, part) for number, part in jobs]):
+            yield future.result()
+        pool.shutdown()
+    except BaseException:
+        # Whatever happened, nobody waits for the chunks that others are working on; finished ones are kept.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise

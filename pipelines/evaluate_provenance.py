@@ -1,0 +1,75 @@
+"""What a result depends on: which weights, data, code and machine. Goes into record.json and into the cache's key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.config import Config
+from core.weights import CARD_FILE, load_card
+
+PACKAGES = ("lpips", "numpy", "pytorch-fid", "scipy", "torch", "torch-fidelity")
+"""Packages whose code the numbers pass through."""
+CODE = ("core", "methods", "metrics", "pipelines/evaluate*.py", "pipelines/domains/shards.py")
+"""Our code that a chunk's numbers pass through."""
+
+
+def method_chain(method: str, config: Config) -> dict[str, dict[str, Any]]:
+    """The arguments of a method and of those it starts from, by name, itself first."""
+    chain: dict[str, dict[str, Any]] = {}
+    name: str | None = method
+    while name is not None and name in config.methods and name not in chain:
+        chain[name] = config.methods[name].model_dump(mode="json")
+        start = chain[name].get("start")
+        name = start if isinstance(start, str) else None
+    return chain
+
+
+def weights_sha256(weights_root: Path, domain: str, method: str, config: Config) -> dict[str, str]:
+    """SHA-256 of every network a run can touch, by name: all of the domain's but those of other methods."""
+    other_methods = set(config.methods) - set(method_chain(method, config))
+    folders = sorted(path.parent for path in (weights_root / domain).glob(f"*/{CARD_FILE}"))
+    return {folder.name: load_card(folder).sha256 for folder in folders if folder.name not in other_methods}
+
+
+def code_sha256() -> str:
+    """SHA-256 over our source files that a chunk's numbers pass through."""
+    root = Path(__file__).resolve().parents[1]
+    files = sorted(
+        file for part in CODE for path in root.glob(part) for file in (path.rglob("*.py") if path.is_dir() else [path])
+    )
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def key_of(content: Any) -> str:
+    """A short name for JSON-like content: equal content, equal name."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of `PACKAGES`."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+
+
+def machine(device: torch.device) -> str:
+    """Processor or GPU, cores and system, in words."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpu = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
+    return f"{processor}, {cores} cores{gpu}, {platform.system()} {platform.machine()}"
