@@ -41,7 +41,15 @@ _LATENT_SAMPLES = 10_000
 _SAMPLE_COLUMNS = 12
 _SAMPLE_ROWS = 8
 # What may differ between a checkpoint and the configuration that goes on from it.
-_FREE_TO_CHANGE = {"regression_images", "adversarial_images", "processes", "checkpoint_images", "log_images"}
+_FREE_TO_CHANGE = {
+    "regression_images",
+    "anchor_weight",
+    "anchor_images",
+    "adversarial_images",
+    "processes",
+    "checkpoint_images",
+    "log_images",
+}
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -64,7 +72,9 @@ def latents_of_images(domain: Domain, split: str, indices: Tensor, dim: int, see
     known = math.sqrt(2) * torch.erfinv(rows * 2 - 1)
     free = dim - known.shape[1]
     if free < known.shape[1] // 2:
-        raise ReinvertError(f"z of {dim} is too small for the {known.shape[1]} numbers behind an image; raise style_dim")
+        raise ReinvertError(
+            f"z of {dim} is too small for the {known.shape[1]} numbers behind an image; raise style_dim"
+        )
     generator = torch.Generator().manual_seed(seed)
     filling = torch.randn(len(known), free, generator=generator)
     missing = (dim - known.square().sum(1, keepdim=True)).clamp(min=1.0).sqrt()
