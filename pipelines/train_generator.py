@@ -16,6 +16,7 @@ training equals an uninterrupted one bit for bit.
 import copy
 import csv
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -332,8 +333,11 @@ def save_samples(generator: Generator, path: Path, device: torch.device | str = 
 def fit(fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, work_dir: Path) -> None:
     """Train until the configured number of images, logging and saving into `work_dir` on the way."""
     total = config.regression_images + config.adversarial_images
+    parent = os.getppid()
     with tqdm(total=total, initial=state["images"], desc="generator", unit="img", disable=None) as bar:
         while state["images"] < total:
+            if os.getppid() != parent:
+                raise SystemExit("the process that started this training is gone")  # or workers would train on unseen
             log = train_step(fabric, state, data, config)
             bar.update(config.batch)
             done = state["images"] >= total
