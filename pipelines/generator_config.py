@@ -1,5 +1,7 @@
 """How a domain's generator is trained: the typed `generators.<domain>` section of params.yaml."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from core.config import Strict
@@ -44,4 +46,4 @@ class GeneratorTraining(Strict):
     log_images: int = Field(1_600, ge=1)
     processes: int = Field(2, ge=1)
     """One-thread processes on a CPU; on GPUs one process per device is used instead."""
-    precision: str = "bf16-mixed"
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"

@@ -17,6 +17,7 @@ import copy
 import csv
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,7 @@ def _plain(state: State) -> State:
 
 
 def save_checkpoint(path: Path, state: State, config: GeneratorTraining) -> None:
+    """Write the whole state, with the configuration it belongs to."""
     with atomic_path(path) as temporary:
         torch.save({"config": config.model_dump(), "state": _plain(state)}, temporary)
 
@@ -209,6 +211,7 @@ def _average_gradients(fabric: Fabric, module: nn.Module) -> None:
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
     if fabric.world_size > 1 and gradients:
         flat = fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
+        assert isinstance(flat, Tensor)
         for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
@@ -448,5 +451,7 @@ def train_generator(
     else:
         fabric = Fabric(accelerator="cpu", devices=1, precision=config.precision)
         device = "cpu"
-    fabric.launch(main, domain_name, config, work_dir, cache)
+    # Fabric hands itself to the launched function, followed by these arguments; its type does not say so.
+    work: Callable[..., None] = main
+    fabric.launch(work, domain_name, config, work_dir, cache)
     export(domain, config, work_dir, weights_dir, device)

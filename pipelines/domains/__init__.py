@@ -15,6 +15,7 @@ def get(name: str) -> Domain:
 
 
 def names() -> list[str]:
+    """All domains, sorted."""
     return _DOMAINS.names()
 
 

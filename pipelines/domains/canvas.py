@@ -25,6 +25,7 @@ def blend(color: Color, other: Color, amount: Tensor | float) -> list[Tensor | f
 
 
 def scale(color: Color, factor: Tensor | float) -> list[Tensor | float]:
+    """color * factor, per channel."""
     return [channel * factor for channel in color]
 
 

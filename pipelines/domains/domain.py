@@ -44,11 +44,12 @@ class Domain:
             ReinvertError: unknown split or index out of range.
         """
         size = self.split_size(split)
-        if indices.numel() and not (0 <= int(indices.min()) and int(indices.max()) < size):
+        if indices.numel() and (int(indices.min()) < 0 or int(indices.max()) >= size):
             raise ReinvertError(f"{self.name}/{split} has images 0 to {size - 1}; asked for {indices.tolist()[:3]}")
         return self.render(split, indices)
 
     def split_size(self, split: str) -> int:
+        """Number of images of a split; ReinvertError when there is no such split."""
         if split not in self.splits:
             raise ReinvertError(f"domain {self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         return self.splits[split]

@@ -46,7 +46,7 @@ class Shards:
 
     def _gather(self, files: list[NDArray[np.uint8]], indices: Any) -> NDArray[np.uint8]:
         rows = np.asarray(indices, dtype=np.int64)
-        if rows.size and not (0 <= rows.min() and rows.max() < len(self)):
+        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise ReinvertError(f"{self.domain.name}/{self.split} has images 0 to {len(self) - 1}")
         return np.stack([files[i // SHARD_SIZE][i % SHARD_SIZE] for i in rows])
 

@@ -85,7 +85,9 @@ def test_mixed_styles() -> None:
     rng = torch.Generator().manual_seed(0)
     styles = training.mixed_styles(first, second, 10, 0.5, rng)
     changes = styles[:, 1:, 0] - styles[:, :-1, 0]
-    assert (styles[:, 0] == 0).all() and (changes >= 0).all() and (changes.sum(1) <= 1).all()
+    assert (styles[:, 0] == 0).all()
+    assert (changes >= 0).all()
+    assert (changes.sum(1) <= 1).all()
     assert abs((changes.sum(1) == 1).float().mean().item() - 0.5) < 0.1  # four standard errors of 1/sqrt(1600)
     assert (training.mixed_styles(first, second, 10, 0.0, rng) == 0).all()
 
@@ -113,7 +115,8 @@ def test_resume_is_exact(tmp_path: Path) -> None:
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
     assert torch.equal(whole["mean_path_length"], parts["mean_path_length"])
     logs = [(tmp_path / name / "losses.csv").read_text() for name in ("whole", "parts")]
-    assert logs[0] == logs[1] and len(logs[0].splitlines()) == 9
+    assert logs[0] == logs[1]
+    assert len(logs[0].splitlines()) == 9
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
@@ -132,5 +135,6 @@ def test_regression_learns_and_export_loads(tmp_path: Path) -> None:
     tensors, card = load_weights(tmp_path / "weights" / "faces" / "generator")
     assert card.images_seen == 1200
     assert torch.equal(tensors["generator.conv1.conv.weight"], state["average"].state_dict()["conv1.conv.weight"])
-    assert tensors["latent_mean"].shape == (96,) and tensors["latent_std"].item() > 0
+    assert tensors["latent_mean"].shape == (96,)
+    assert tensors["latent_std"].item() > 0
     assert (tmp_path / "weights" / "faces" / "generator" / "samples.png").exists()

@@ -25,12 +25,13 @@ def background(s: Scene, x: Tensor, y: Tensor) -> list[Tensor]:
     kind = s["backdrop"]
     pattern = torch.where(kind < 0.33, stripes, torch.where(kind < 0.66, checks, rings))
     strength = (0.5 + 0.5 * (pattern * 3).clamp(-1, 1)) * s["unusual_background"]
-    return [
-        (a * (1 - t) + b * t) * (1 - strength) + strength * (1 - (a * (1 - t) + b * t)) for a, b in zip(first, second)
-    ]
+    # Where the pattern is, the gradient's complement shows.
+    gradient = [a * (1 - t) + b * t for a, b in zip(first, second, strict=True)]
+    return [color * (1 - strength) + strength * (1 - color) for color in gradient]
 
 
 def paint_neck_and_clothing(canvas: Canvas, head: Head) -> None:
+    """The neck and, below the collar, the shoulders."""
     s, x, y, pixel = head.scene, head.x, head.y, head.pixel
     neck_width = head.width * (0.56 + 0.09 * s["jaw_width"])
     lit = (0.5 + 0.35 * (x * head.light[0] * 1.2 + 0.5).clamp(0, 1)) * (1 - 0.40 * smoothstep(-0.72, -0.46, y))

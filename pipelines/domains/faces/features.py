@@ -17,6 +17,7 @@ def _bump(distance: Tensor, width: float | Tensor) -> Tensor:
 
 
 def mouth_line(head: Head) -> Tensor:
+    """(B, 1, 1) v of the closed mouth."""
     s = head.scene
     return -0.345 - 0.03 * s["mouth_height"] - 0.02 * s["nose_length"]
 
@@ -72,6 +73,7 @@ def paint_beard(canvas: Canvas, head: Head, brightness: Tensor) -> None:
 
 
 def paint_mouth(canvas: Canvas, head: Head, brightness: Tensor) -> None:
+    """Lips that rise at the corners with a smile, teeth behind an open mouth."""
     s, u, v, pixel = head.scene, head.u, head.v, head.pixel
     width = 0.150 + 0.03 * s["mouth_width"] + 0.03 * s["smile"]
     t = u / width
@@ -96,6 +98,7 @@ def paint_mouth(canvas: Canvas, head: Head, brightness: Tensor) -> None:
 
 
 def paint_eyes(canvas: Canvas, head: Head) -> None:
+    """Lens-shaped eyes with iris, pupil, glint, lashes and the lid's crease."""
     s, pixel, size, sin = head.scene, head.pixel, head.eye_size, head.sin
     from_eye = head.u.abs() - head.eye_spacing
     slant = 0.16 * s["eye_slant"] - 0.06 * head.old
@@ -127,6 +130,7 @@ def paint_eyes(canvas: Canvas, head: Head) -> None:
 
 
 def paint_brows(canvas: Canvas, head: Head) -> None:
+    """Arched brows in the colour of the hair."""
     s, u, pixel, size = head.scene, head.u, head.pixel, head.eye_size
     from_eye = u.abs() - head.eye_spacing
     height = 0.108 + 0.018 * s["brow_height"] + 0.022 * s["brow_raise"] - 0.012 * head.old
@@ -175,6 +179,7 @@ def paint_nose(canvas: Canvas, head: Head) -> None:
 
 
 def paint_glasses(canvas: Canvas, head: Head) -> None:
+    """Round to square frames, where the scene says so."""
     s, v, pixel = head.scene, head.v, head.pixel
     side = head.u.abs()
     radius = 0.128

@@ -37,8 +37,12 @@ def _gloss(head: Head) -> Tensor:
     """A band of light across the crown, as hair shows it."""
     s = head.scene
     band = torch.exp(-((head.y - head.height * 0.72 + 0.5 * (head.x - 0.25 * head.light[0]).pow(2)) / 0.075).pow(2))
-    return 0.30 * band * (1 - _curl(head)) * smoothstep(0.55, 0.0, (head.x - 0.3 * head.light[0]).abs()) * (
-        0.6 + 0.4 * s["light_elevation"] / 50
+    return (
+        0.30
+        * band
+        * (1 - _curl(head))
+        * smoothstep(0.55, 0.0, (head.x - 0.3 * head.light[0]).abs())
+        * (0.6 + 0.4 * s["light_elevation"] / 50)
     )
 
 
@@ -65,6 +69,7 @@ def _bottom(head: Head) -> Tensor:
 
 
 def paint_back_hair(canvas: Canvas, head: Head) -> None:
+    """The shell behind head and shoulders."""
     s, x, y, pixel = head.scene, head.x, head.y, head.pixel
     centre = -head.sin * 0.10
     bottom = _bottom(head)

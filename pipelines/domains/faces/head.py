@@ -76,6 +76,7 @@ def hair_color(s: Scene) -> list[Tensor]:
 
 
 def skin_color(s: Scene) -> list[Tensor]:
+    """From the palette by tone, shifted by warmth."""
     red, green, blue = palette(SKIN, s["skin_tone"] * 0.5 + 0.5)
     warmth = s["skin_warmth"]
     return [red * (1 + 0.03 * warmth), green * (1 - 0.025 * warmth), blue * (1 - 0.09 * warmth)]
@@ -102,9 +103,9 @@ def place_head(scene: Scene, x: Tensor, y: Tensor) -> Head:
 
     profile = _profile(y, height, chin, jaw, s["cheek"])
     step = 0.02
-    slope = (
-        _profile(y + step, height, chin, jaw, s["cheek"]) - _profile(y - step, height, chin, jaw, s["cheek"])
-    ) / (2 * step)
+    slope = (_profile(y + step, height, chin, jaw, s["cheek"]) - _profile(y - step, height, chin, jaw, s["cheek"])) / (
+        2 * step
+    )
     half_width = width * profile + 1e-4
     half_depth = width * 1.12 * profile.pow(0.85) + 1e-4
     across, deep = half_width.pow(-2), half_depth.pow(-2)

@@ -35,11 +35,14 @@ def test_compiled_painter_equals_eager() -> None:
 
 def test_ranges_and_shapes() -> None:
     batch = FACES.render_split("test", torch.arange(32))
-    assert batch.images.shape == (32, 3, 64, 64) and batch.labels.shape == (32, 64, 64)
+    assert batch.images.shape == (32, 3, 64, 64)
+    assert batch.labels.shape == (32, 64, 64)
     assert batch.labels.dtype == torch.uint8
-    assert torch.isfinite(batch.images).all() and batch.images.abs().max() <= 1
+    assert torch.isfinite(batch.images).all()
+    assert batch.images.abs().max() <= 1
     assert batch.attributes["yaw"].abs().max() <= 40
-    assert 20 <= batch.attributes["age"].min() and batch.attributes["age"].max() <= 80
+    assert batch.attributes["age"].min() >= 20
+    assert batch.attributes["age"].max() <= 80
 
 
 def test_every_class_is_present_in_the_test_split() -> None:
@@ -91,13 +94,16 @@ def test_yaw_moves_the_nose_and_hides_the_far_eye() -> None:
     columns = torch.arange(64.0) - 31.5
     nose = (labels == scenes.LABELS.index("nose")).float()
     centre = (nose.sum(1) * columns).sum(1) / nose.sum((1, 2))
-    assert centre[0] < -5 and abs(centre[1]) < 0.5 and centre[2] > 5
+    assert centre[0] < -5
+    assert abs(centre[1]) < 0.5
+    assert centre[2] > 5
     # Foreshortening: the eye on the side turned away covers fewer pixels.
     eyes = (labels == scenes.LABELS.index("eyes")).float().sum(1)
     split = centre.round().long() + 32
     left = torch.stack([eyes[i, : split[i]].sum() for i in range(3)])
     right = torch.stack([eyes[i, split[i] :].sum() for i in range(3)])
-    assert left[2] > right[2] and right[0] > left[0]
+    assert left[2] > right[2]
+    assert right[0] > left[0]
     assert (left[1] - right[1]).abs() <= 2
 
 

@@ -61,7 +61,8 @@ def test_resumes_after_a_kill(small: Domain, tmp_path: Path, monkeypatch: pytest
     whole = shards.render(small, "test", tmp_path / "b")
     assert np.array_equal(resumed.images(range(7)), whole.images(range(7)))
     manifests = [json.loads((tmp_path / name / "manifest.json").read_text()) for name in "ab"]
-    assert manifests[0] == manifests[1] and manifests[0]["count"] == 7
+    assert manifests[0] == manifests[1]
+    assert manifests[0]["count"] == 7
 
 
 def test_other_content_is_refused(small: Domain, tmp_path: Path) -> None:
