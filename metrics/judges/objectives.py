@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from core.errors import ReinvertError
 from metrics.judges import scoring
 from metrics.judges.objective import OBJECTIVES, GroundTruth, Objective, TestSet, attribute
 from metrics.judges.perceptual import lpips_module
@@ -14,10 +15,17 @@ from metrics.judges.perceptual import lpips_module
 
 @OBJECTIVES.register("attributes")
 class AttributeRegression(Objective):
-    """Mean absolute error of named attributes, each in units of its spread, which is also what is scored."""
+    """Mean absolute error of named attributes, each in units of its spread; without units it is what is scored.
 
-    def __init__(self, truth: GroundTruth, output: dict[str, Tensor]) -> None:
+    Args:
+        weights: attribute name -> factor of its error. A hard attribute needs more, or an easy one takes the network.
+    """
+
+    def __init__(self, truth: GroundTruth, output: dict[str, Tensor], weights: dict[str, float]) -> None:
         super().__init__()
+        if set(weights) != set(output):
+            raise ReinvertError(f"weights are for {', '.join(weights)}; give one each for {', '.join(output)}")
+        self.weights = weights
         # Standard deviations make a degree and a year comparable.
         self.spread = {name: float(attribute(truth.attributes, name).float().std()) for name in output}
 
@@ -26,7 +34,8 @@ class AttributeRegression(Objective):
     ) -> dict[str, Tensor]:
         """See `Objective`."""
         errors = {name: (value - attributes[name]).abs().mean() for name, value in network(images).items()}
-        return {"loss": torch.stack([error / self.spread[name] for name, error in errors.items()]).mean(), **errors}
+        parts = [self.weights[name] * error / self.spread[name] for name, error in errors.items()]
+        return {"loss": torch.stack(parts).sum(), **errors}
 
     def scores(self, network: nn.Module, test: TestSet) -> dict[str, float]:
         """See `Objective`."""

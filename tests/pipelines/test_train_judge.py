@@ -27,7 +27,7 @@ CONFIG: dict[str, Any] = {
     "architecture": "attribute-regressor",
     "arguments": {"size": SIZE, "channels": [4, 8], "hidden": 8, "outputs": {"yaw": [0.0, 20.0]}},
     "objective": "attributes",
-    "objective_arguments": {},
+    "objective_arguments": {"weights": {"yaw": 1.0}},
     "splits": {"train": 1},
     "steps": 12,
     "batch": 8,
@@ -171,7 +171,10 @@ def test_a_diverging_training_is_named(tmp_path: Path) -> None:
         ({"architecture": "u-nett"}, "did you mean 'u-net'"),
         ({"objective": "arcfase"}, "did you mean 'arcface'"),
         ({"arguments": {"size": SIZE}}, "judges.judge.arguments: missing a required argument"),
-        ({"objective_arguments": {"margin": 1.0}}, "judges.judge.objective_arguments: .*unexpected keyword"),
+        (
+            {"objective_arguments": {"weights": {"yaw": 1.0}, "margin": 1.0}},
+            "judges.judge.objective_arguments: .*unexpected keyword",
+        ),
     ],
 )
 def test_mistakes_in_the_configuration_are_one_line(change: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_arcface_loss_without_strangers_is_the_papers() -> None:
     for row, right in enumerate(target):
         numerator = (10 * (cosine[row, right].acos() + 0.2).cos()).exp()
         others = sum((10 * cosine[row, j]).exp() for j in range(12) if j != right)
-        expected += float(-(numerator / (numerator + others)).log()) / 6
+        expected -= (numerator / (numerator + others)).log().item() / 6
     found = objective.loss(_Normalised(), images, torch.zeros(0), {"identity": target})
     # float32 through acos, away from its ends.
     assert float(found["loss"]) == pytest.approx(expected, rel=1e-4)
@@ -139,20 +139,27 @@ class _Constant(nn.Module):
 
 def test_attribute_loss_and_scores_are_absolute_errors() -> None:
     truth = _truth()
-    objective = OBJECTIVES.get("attributes")(truth, {"age": torch.zeros(2), "yaw": torch.zeros(2)})
+    objective = OBJECTIVES.get("attributes")(
+        truth, {"age": torch.zeros(2), "yaw": torch.zeros(2)}, {"age": 3.0, "yaw": 1.0}
+    )
     attributes = truth.attributes
     offsets = torch.where(attributes["out_of_distribution"], 3.0, 1.0)
     images = torch.stack([attributes["age"] + offsets, attributes["yaw"] - 2], 1)
     found = objective.loss(_Constant(), images, torch.zeros(0), attributes)
     mean = float(offsets.mean())
     spread = {name: float(attributes[name].std()) for name in ("age", "yaw")}
-    assert float(found["loss"]) == pytest.approx((mean / spread["age"] + 2 / spread["yaw"]) / 2, rel=1e-5)
+    assert float(found["loss"]) == pytest.approx(3 * mean / spread["age"] + 2 / spread["yaw"], rel=1e-5)
     scores = objective.scores(_Constant(), _test_set(images, images))
     # float32 rounding of ages up to 80.
     assert scores == pytest.approx({
         "age_mae": mean, "yaw_mae": 2.0, "age_mae_in_distribution": 1.0, "yaw_mae_in_distribution": 2.0,
         "age_mae_out_of_distribution": 3.0, "yaw_mae_out_of_distribution": 2.0,
     }, abs=1e-5)  # fmt: skip
+
+
+def test_attribute_weights_must_be_for_the_outputs() -> None:
+    with pytest.raises(ReinvertError, match="give one each for yaw"):
+        OBJECTIVES.get("attributes")(_truth(), {"yaw": torch.zeros(2)}, {"age": 1.0})
 
 
 def test_class_weights_average_one_over_pixels_and_skip_unseen_classes() -> None:
