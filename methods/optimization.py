@@ -79,8 +79,12 @@ class Optimization(Inverter):
     def _start_code(self, images: Tensor, seed: int) -> Code:
         if self.start is None:
             return self.generator.mean_code(len(images))
+        # Image by image, so that the start does not depend on the batch in its last bits; see networks/layers.py.
+        return Code.concatenate([self._started(self.start, image, seed) for image in images.split(1)])
+
+    def _started(self, start: Inverter, images: Tensor, seed: int) -> Code:
         code: Code | None = None
-        for step in self.start.invert(images, seed):
+        for step in start.invert(images, seed):
             code = step.code
         if code is None:
             raise ReinvertError(f"method '{self.arguments.start}' gave no code to start from; choose another 'start'")
