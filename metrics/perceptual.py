@@ -22,8 +22,8 @@ from metrics.judges.perceptual import lpips_module
 class _Trunk(nn.Module):
     """A trunk whose feature maps (B, C, H, W) have no position with an all-zero vector.
 
-    On a CPU it goes image by image, which costs little at this size and gives an image the same bits whatever its
-    batch: distances are minimised over hundreds of steps, and those make a last bit visible.
+    On a CPU in float32 it goes image by image, which costs little at this size and gives an image the same bits
+    whatever its batch: distances are minimised over hundreds of steps, and those make a last bit visible.
     """
 
     def __init__(self, trunk: nn.Module) -> None:
@@ -35,7 +35,8 @@ class _Trunk(nn.Module):
         # An optimiser asks for the same targets at every step; comparing pixels is far cheaper than features anew.
         if self._last is not None and not images.requires_grad and torch.equal(images, self._last[0]):
             return self._last[1]
-        parts = images.split(1) if images.device.type == "cpu" else (images,)
+        alone = images.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        parts = images.split(1) if alone else (images,)
         layers = [torch.cat(maps) for maps in zip(*(self.trunk(part) for part in parts), strict=True)]
         layers = [torch.where((found != 0).any(dim=1, keepdim=True), found, 1e-18) for found in layers]
         if not images.requires_grad:
