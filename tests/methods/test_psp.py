@@ -6,6 +6,7 @@ import torch
 
 from core.errors import ReinvertError
 from methods import registry, training
+from methods.code import Code
 from methods.psp import Psp, PspTask
 from tests.methods import tiny
 
@@ -66,9 +67,11 @@ def test_codes_are_offsets_from_the_mean_latent_one_image_at_a_time(root: Path) 
 
 def test_the_hybrid_starts_at_psps_code(root: Path) -> None:
     images = training.to_float(IMAGES.images([3, 4]), CPU)
-    (start,) = registry.build("psp", CONFIG, "faces", root).invert(images, seed=0)
+    psp = registry.build("psp", CONFIG, "faces", root)
+    # The hybrid asks its start image by image, so that its own result does not depend on the batch.
+    start = Code.concatenate([step.code for image in images.split(1) for step in psp.invert(image, seed=0)])
     steps = list(registry.build("hybrid-psp", CONFIG, "faces", root).invert(images, seed=0))
-    assert torch.equal(steps[0].code.styles, start.code.styles)
+    assert torch.equal(steps[0].code.styles, start.styles)
     assert [step.step for step in steps] == [0, 3]
 
 
