@@ -25,61 +25,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import ReinvertError
+from metrics.judges.ir_se import input_layer, outputs_of, residual_body, stage_ends
 
 from .layers import EqualLinear
 
 PUBLISHED: dict[str, Any] = {"widths": (64, 128, 256, 512), "units": (3, 4, 14, 3), "style_width": 512}
 """Arguments of the published encoder (IR-SE-50 body), for 256 px images and any number of styles."""
 
-EXCITATION_REDUCTION = 16
 MAP2STYLE_SLOPE = 0.01
-
-
-class SqueezeExcitation(nn.Module):
-    """Scale each channel by a factor in (0, 1) computed from the means of all channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = max(channels // EXCITATION_REDUCTION, 1)
-        self.fc1 = nn.Conv2d(channels, hidden, 1, bias=False)
-        self.fc2 = nn.Conv2d(hidden, channels, 1, bias=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        means = features.mean(dim=(2, 3), keepdim=True)
-        return features * torch.sigmoid(self.fc2(F.relu(self.fc1(means))))
-
-
-class ResidualUnit(nn.Module):
-    """IR-SE unit: normalise, 3x3 convolution, PReLU, 3x3 convolution with the stride, normalise, excite; plus shortcut.
-
-    The shortcut subsamples where the width stays and projects where it changes. Nothing follows the sum.
-    """
-
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.shortcut_layer = (
-            None
-            if in_channels == channels
-            else nn.Sequential(nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels))
-        )
-        self.res_layer = nn.Sequential(
-            nn.BatchNorm2d(in_channels),
-            nn.Conv2d(in_channels, channels, 3, padding=1, bias=False),
-            nn.PReLU(channels),
-            nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            SqueezeExcitation(channels),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, in, H, W) -> (B, C, H/stride, W/stride)."""
-        if self.shortcut_layer is None:
-            shortcut = features[:, :, :: self.stride, :: self.stride]
-        else:
-            shortcut = self.shortcut_layer(features)
-        return self.res_layer(features) + shortcut
 
 
 class GradualStyleBlock(nn.Module):
@@ -147,17 +100,9 @@ class GradualStyleEncoder(nn.Module):
             raise ReinvertError(f"the pSp encoder cannot read {size} px; use a power of two from 16")
         if len(widths) != 4 or len(units) != 4 or min(*widths, *units) < 1:
             raise ReinvertError("the pSp encoder has four stages; give four widths and four numbers of units from 1")
-        self.input_layer = nn.Sequential(
-            nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.PReLU(widths[0])
-        )
-        body: list[nn.Module] = []
-        before = widths[0]
-        for width, count in zip(widths, units, strict=True):
-            for index in range(count):
-                body.append(ResidualUnit(before, width, stride=2 if index == 0 else 1))
-                before = width
-        self.body = nn.Sequential(*body)
-        self.level_ends = (sum(units[:2]) - 1, sum(units[:3]) - 1, sum(units) - 1)
+        self.input_layer = input_layer(in_channels, widths[0])
+        self.body = residual_body(widths, units)
+        self.level_ends = stage_ends(units)[1:]
         self.latlayer1 = nn.Conv2d(widths[2], widths[3], 1)
         self.latlayer2 = nn.Conv2d(widths[1], widths[3], 1)
         self.level_of_style = [
@@ -172,12 +117,7 @@ class GradualStyleEncoder(nn.Module):
     def pyramid(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The coarse (S/16), middle (S/8) and fine (S/4) maps, each as wide as the last stage."""
         features = self.input_layer(images.contiguous(memory_format=torch.channels_last))
-        ends: list[Tensor] = []
-        for index, unit in enumerate(self.body):
-            features = unit(features)
-            if index in self.level_ends:
-                ends.append(features)
-        fine, middle, coarse = ends
+        fine, middle, coarse = outputs_of(self.body, features, self.level_ends)
         middle = _add_upsampled(coarse, self.latlayer1(middle))
         fine = _add_upsampled(middle, self.latlayer2(fine))
         return coarse, middle, fine

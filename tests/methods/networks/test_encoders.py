@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from core.errors import ReinvertError
-from methods.networks.encoders import GradualStyleEncoder, ResidualUnit
+from methods.networks.encoders import GradualStyleEncoder
+from metrics.judges.ir_se import ResidualUnit
 
 SMALL = {"widths": (4, 4, 6, 8), "units": (1, 1, 1, 1), "style_width": 5}
 
