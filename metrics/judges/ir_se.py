@@ -147,7 +147,7 @@ def outputs_of(body: nn.Sequential, features: Tensor, wanted: Iterable[int]) -> 
     """Run ``body`` as far as the last wanted unit and return the outputs of the wanted ones, in rising order."""
     indices = set(wanted)
     outputs: list[Tensor] = []
-    for index, unit in enumerate(body[: max(indices) + 1]):
+    for index, unit in enumerate(list(body)[: max(indices) + 1]):
         features = unit(features)
         if index in indices:
             outputs.append(features)
