@@ -133,17 +133,22 @@ class EqualLinear(nn.Module):
 
 
 class EqualConv2d(nn.Module):
-    """Convolution with equalised learning rate and no bias of its own: the weight is scaled by 1/sqrt(in k^2)."""
+    """Convolution with equalised learning rate: the weight is scaled by 1/sqrt(in k^2), its own bias is not."""
 
-    def __init__(self, in_channels: int, out_channels: int, size: int, stride: int = 1, padding: int = 0) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, size: int, stride: int = 1, padding: int = 0, bias: bool = False
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, size, size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.gain = 1.0 / math.sqrt(in_channels * size * size)
         self.stride = stride
         self.padding = padding
 
     def forward(self, images: Tensor, bias: Tensor | None = None, gain: float = 1.0) -> Tensor:
-        """``gain`` times the convolution of (B, in, H, W), plus ``bias`` (out,)."""
+        """``gain`` times the convolution of (B, in, H, W) with its own bias, plus ``bias`` (out,)."""
+        if self.bias is not None:
+            bias = self.bias * gain if bias is None else self.bias * gain + bias
         return F.conv2d(images, self.weight * (self.gain * gain), bias, stride=self.stride, padding=self.padding)
 
 
