@@ -41,22 +41,24 @@ class GradualStyleBlock(nn.Module):
     Args:
         in_channels: channels of the map.
         width: channels of the convolutions.
-        style_dim: D of the style.
+        style_dim: D of the style; None for no linear layer, so that the code is a map (HyperInverter).
         spatial: pixels per side of the map, a power of two.
+        code_size: pixels per side the convolutions stop at, 1 for a style.
     """
 
-    def __init__(self, in_channels: int, width: int, style_dim: int, spatial: int) -> None:
+    def __init__(self, in_channels: int, width: int, style_dim: int | None, spatial: int, code_size: int = 1) -> None:
         super().__init__()
         convs: list[nn.Module] = []
-        for index in range(max(int(math.log2(spatial)), 1)):
+        for index in range(max(int(math.log2(spatial // code_size)), 1)):
             convs.append(nn.Conv2d(in_channels if index == 0 else width, width, 3, stride=2, padding=1))
             convs.append(nn.LeakyReLU(MAP2STYLE_SLOPE))
         self.convs = nn.Sequential(*convs)
-        self.linear = EqualLinear(width, style_dim)
+        self.linear = None if style_dim is None else EqualLinear(width, style_dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, in, spatial, spatial) -> (B, D)."""
-        return self.linear(self.convs(features).flatten(1))
+        """(B, in, spatial, spatial) -> (B, D), or (B, width, code_size, code_size) without a linear layer."""
+        code = self.convs(features)
+        return code if self.linear is None else self.linear(code.flatten(1))
 
 
 def _add_upsampled(coarse: Tensor, lateral: Tensor) -> Tensor:
@@ -71,13 +73,14 @@ class GradualStyleEncoder(nn.Module):
     Args:
         size: pixels per side of the input, a power of two from 16.
         style_count: L.
-        style_dim: D.
+        style_dim: D; None for codes that are maps (B, L, style_width, code_size, code_size), as in HyperInverter.
         widths: channels of the four stages; the last is also the width of the pyramid.
         units: residual units of the four stages.
         style_width: channels inside the map2style blocks.
         coarse_styles: how many of the first styles the coarsest level serves.
         middle_styles: how many of the next ones the middle level serves; the finest serves the rest.
         in_channels: 3, or 6 for an image beside its current reconstruction.
+        code_size: pixels per side at which the map2style blocks stop.
 
     Raises:
         ReinvertError: ``size`` does not halve four times, or there are not four widths and depths.
@@ -87,13 +90,14 @@ class GradualStyleEncoder(nn.Module):
         self,
         size: int,
         style_count: int,
-        style_dim: int,
+        style_dim: int | None,
         widths: Sequence[int] = (16, 48, 96, 128),
         units: Sequence[int] = (1, 2, 3, 2),
         style_width: int = 64,
         coarse_styles: int = 3,
         middle_styles: int = 4,
         in_channels: int = 3,
+        code_size: int = 1,
     ) -> None:
         super().__init__()
         if size < 16 or size & (size - 1):
@@ -110,7 +114,7 @@ class GradualStyleEncoder(nn.Module):
             for style in range(style_count)
         ]
         self.styles = nn.ModuleList(
-            GradualStyleBlock(widths[3], style_width, style_dim, size // (16, 8, 4)[level])
+            GradualStyleBlock(widths[3], style_width, style_dim, size // (16, 8, 4)[level], code_size)
             for level in self.level_of_style
         )
 
@@ -123,7 +127,7 @@ class GradualStyleEncoder(nn.Module):
         return coarse, middle, fine
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, in_channels, size, size) -> (B, L, D)."""
+        """(B, in_channels, size, size) -> (B, L, D), or (B, L, style_width, code_size, code_size)."""
         levels = self.pyramid(images)
         codes = [head(levels[level]) for head, level in zip(self.styles, self.level_of_style, strict=True)]
         return torch.stack(codes, dim=1)

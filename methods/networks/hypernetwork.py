@@ -184,6 +184,8 @@ class HyperNetwork(nn.Module):
             name as in ``Generator.modulated_weights`` -> (B, out, in, k, k).
         """
         return {
-            layer.weight: self.weight_regressors[layer.regressor](first_codes[:, layer.code], image_codes[:, layer.code])
+            layer.weight: self.weight_regressors[layer.regressor](
+                first_codes[:, layer.code], image_codes[:, layer.code]
+            )
             for layer in self.predicted
         }

@@ -12,12 +12,12 @@ CODES = (-1.0, 2.0)
 """The golden's random codes are clipped to this range, near that of leaky ReLUs."""
 
 
-def hypernetwork(data: Goldens, domain: str) -> HyperNetwork:
+def _hypernetwork(data: Goldens, domain: str) -> HyperNetwork:
     return loaded(lambda: HyperNetwork(SIZES[domain]), data.weights(f"hyperinverter_{domain}_hypernet"))
 
 
 def _hypernetwork_case(data: Goldens, domain: str) -> Outputs:
-    network = hypernetwork(data, domain)
+    network = _hypernetwork(data, domain)
     rows = max(layer.code for layer in network.predicted) + 1
     first, image = (
         data.input(f"hyperinverter.{domain}.codes_{of}", (2, rows, 512, 8, 8)).clamp(*CODES) for of in ("w", "x")
@@ -35,9 +35,11 @@ def _hypernetwork_case(data: Goldens, domain: str) -> Outputs:
 
 @CASES.register("hyperinverter_ffhq_hypernet")
 def hyperinverter_ffhq_hypernet(data: Goldens) -> Outputs:
+    """Faces, 26 weights."""
     return _hypernetwork_case(data, "ffhq")
 
 
 @CASES.register("hyperinverter_church_hypernet")
 def hyperinverter_church_hypernet(data: Goldens) -> Outputs:
+    """Churches, 20 weights."""
     return _hypernetwork_case(data, "church")
