@@ -204,8 +204,7 @@ class FaceNetwork(nn.Module):
             raise ReinvertError(f"the face network reads {self.size} px, not {tuple(faces.shape[2:])}; crop first")
         stem = self.input_layer(faces.contiguous(memory_format=torch.channels_last))
         stages = outputs_of(self.body, stem, self.ends)
-        # The linear layer's columns count channels first, whatever the memory format of the maps is.
-        return [*stages, self.output_layer(stages[-1].contiguous())]
+        return [*stages, self.output_layer(stages[-1])]
 
     def forward(self, faces: Tensor) -> Tensor:
         """See the class."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -40,10 +41,40 @@ def area(images: Tensor, size: int) -> Tensor:
     return F.interpolate(images, size=(size, size), mode="area")
 
 
-def crop(images: Tensor) -> Tensor:
-    """The central 32 x 32 pixels of (B, C, H, W)."""
-    top, left = (side // 2 - CROP // 2 for side in images.shape[-2:])
-    return images[..., top : top + CROP, left : left + CROP]
+def crop(images: Tensor, size: int = CROP) -> Tensor:
+    """The central `size` x `size` pixels of (B, C, H, W)."""
+    top, left = (side // 2 - size // 2 for side in images.shape[-2:])
+    return images[..., top : top + size, left : left + size]
+
+
+def channel_statistics(images: Tensor) -> Tensor:
+    """Mean and population deviation of each channel's pixels: (B, C, H, W) -> (B, C, 2), in float64."""
+    pixels = images.double().flatten(2)
+    return torch.stack([pixels.mean(dim=2), pixels.std(dim=2, correction=0)], dim=2)
+
+
+@contextmanager
+def corners(network: nn.Module, places: Mapping[str, str]) -> Iterator[dict[str, Tensor]]:
+    """Collects corners of inner maps while the network runs: the first image's 4 channels of 8 x 8 pixels (or fewer).
+
+    Args:
+        network: runs inside the context.
+        places: array name -> submodule whose output is cut.
+    """
+    found: dict[str, Tensor] = {}
+
+    def keeper(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            found[name] = output[:1, :4, :8, :8].clone()
+
+        return keep
+
+    hooks = [network.get_submodule(place).register_forward_hook(keeper(name)) for name, place in places.items()]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def summary(values: Tensor) -> Tensor:
