@@ -202,8 +202,8 @@ class FaceNetwork(nn.Module):
         """The output of every stage (B, C, H, W), then the identity vector (B, embedding) before normalisation."""
         if faces.shape[2:] != (self.size, self.size):
             raise ReinvertError(f"the face network reads {self.size} px, not {tuple(faces.shape[2:])}; crop first")
-        stem = self.input_layer(faces.contiguous(memory_format=torch.channels_last))
-        stages = outputs_of(self.body, stem, self.ends)
+        # Not channels-last: no faster at 112 px, and over 49 units it doubles the rounding error.
+        stages = outputs_of(self.body, self.input_layer(faces), self.ends)
         return [*stages, self.output_layer(stages[-1])]
 
     def forward(self, faces: Tensor) -> Tensor:
