@@ -54,18 +54,19 @@ def channel_statistics(images: Tensor) -> Tensor:
 
 
 @contextmanager
-def corners(network: nn.Module, places: Mapping[str, str]) -> Iterator[dict[str, Tensor]]:
-    """Collects corners of inner maps while the network runs: the first image's 4 channels of 8 x 8 pixels (or fewer).
+def corners(network: nn.Module, places: Mapping[str, str], images: int = 1) -> Iterator[dict[str, Tensor]]:
+    """Collects corners of inner maps while the network runs: the first 4 channels of 8 x 8 pixels (or fewer).
 
     Args:
         network: runs inside the context.
         places: array name -> submodule whose output is cut.
+        images: how many of the batch are kept.
     """
     found: dict[str, Tensor] = {}
 
     def keeper(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found[name] = output[:1, :4, :8, :8].clone()
+            found[name] = output[:images, :4, :8, :8].clone()
 
         return keep
 
