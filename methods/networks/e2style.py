@@ -109,4 +109,4 @@ class E2Style(nn.Module):
             yield styles, drawn
 
     def _drawn(self, styles: Tensor, like: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(self.decoder.synthesis(styles), like.shape[2:])
+        return F.adaptive_avg_pool2d(self.decoder.synthesis(styles), (like.shape[2], like.shape[3]))

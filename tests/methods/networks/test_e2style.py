@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from core.errors import ReinvertError
 from methods.networks.e2style import E2Style, StageEncoder
 from methods.networks.stylegan2 import Generator
 
-SMALL = {"style_dim": 6, "styles": (3, 2, 1), "widths": (4, 4, 6, 8), "units": (1, 1, 1, 1), "grid": 2}
+SMALL: dict[str, Any] = {"style_dim": 6, "styles": (3, 2, 1), "widths": (4, 4, 6, 8), "units": (1, 1, 1, 1), "grid": 2}
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def test_depth_and_order_of_the_heads() -> None:
     assert before.shape == (2, 6, 6)
     for stage, untouched in ((0, 0), (1, 1), (2, 3), (3, 6)):  # a deeper stage reaches fewer, coarser styles
         with torch.no_grad():
-            encoder.body[stage].res_layer[4].bias += 1.0
+            encoder.get_parameter(f"body.{stage}.res_layer.4.bias").add_(1.0)
         after = encoder(images)
         changed = [not torch.equal(before[:, row], after[:, row]) for row in range(6)]
         assert changed == [row < 6 - untouched for row in range(6)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from metrics.judges.moco import MocoNetwork, moco_names
 from metrics.judges.parsing_unet import ParsingUNet
 from metrics.judges.resnet import ResNet
 
-SMALL = {"widths": (4, 4, 6, 8), "units": (1, 2, 1, 1)}
+SMALL: dict[str, Any] = {"widths": (4, 4, 6, 8), "units": (1, 2, 1, 1)}
 
 
 @pytest.fixture(autouse=True)
