@@ -9,12 +9,13 @@ export OMP_NUM_THREADS ?= 1
 # Stages call `reinvert`, so the environment's programs come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test lint
+.PHONY: help setup repro test conformance lint
 
 help:
-	@echo "make repro   render, invert, measure, report (about 10 minutes the first time)"
-	@echo "make test    run the tests"
-	@echo "make lint    ruff and mypy"
+	@echo "make repro         render, invert, measure, report (about 10 minutes the first time)"
+	@echo "make test          run the tests"
+	@echo "make conformance   compare every published network with the official code's outputs (minutes)"
+	@echo "make lint          ruff and mypy"
 
 setup: $(STAMP)
 
@@ -38,6 +39,10 @@ repro: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest
+
+# One network after another, each on all cores.
+conformance: $(STAMP)
+	@env -u OMP_NUM_THREADS $(BIN)/reinvert conformance tests/conformance
 
 lint: $(STAMP)
 	@$(BIN)/ruff check

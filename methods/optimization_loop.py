@@ -41,7 +41,7 @@ def step_decay(every: float, factor: float) -> Schedule:
 
 def optimize(
     parameters: Sequence[Tensor],
-    losses: Callable[[int], Tensor],
+    losses: Callable[[int], Tensor | None],
     *,
     steps: int,
     learning_rate: float,
@@ -54,7 +54,7 @@ def optimize(
     Args:
         parameters: leaf tensors, changed in place; each belongs to single images (the image first) or it would tie
             images together.
-        losses: step (0-based) -> (B,) differentiable losses, one per image.
+        losses: step (0-based) -> (B,) differentiable losses, one per image; None ends the search before this update.
         steps: updates in all.
         learning_rate: of Adam, before `schedule`.
         schedule: factor on the rate by progress, step / steps.
@@ -62,7 +62,7 @@ def optimize(
         betas: of Adam.
 
     Yields:
-        The number of updates done: 0 (the start), every `yield_every`, and `steps`.
+        The number of updates done: 0 (the start), every `yield_every`, and the last.
     """
     optimizer = torch.optim.Adam(list(parameters), lr=learning_rate, betas=betas)
     yield 0
@@ -72,7 +72,12 @@ def optimize(
         optimizer.zero_grad(set_to_none=True)
         # Gradients are on for the update only, never while the caller holds the yielded step.
         with torch.enable_grad():
-            losses(step).sum().backward()
+            loss = losses(step)
+            if loss is None:
+                if step % yield_every:  # else it was yielded already
+                    yield step
+                return
+            loss.sum().backward()
         optimizer.step()
         if (step + 1) % yield_every == 0 or step + 1 == steps:
             yield step + 1

@@ -40,7 +40,12 @@ def fid(real: Tensor, fake: Tensor) -> float:
 
 
 def kid(real: Tensor, fake: Tensor, subsets: int, subset_size: int, seed: int) -> float:
-    """Kernel distance (polynomial of degree 3, unbiased) x 1000, the mean over random subsets.
+    """Kernel distance x 1000, the mean over random subsets; see `kid_over_subsets`, whose arguments it takes."""
+    return 1000 * kid_over_subsets(real, fake, subsets, subset_size, seed)[0]
+
+
+def kid_over_subsets(real: Tensor, fake: Tensor, subsets: int, subset_size: int, seed: int) -> tuple[float, float]:
+    """Kernel distance (polynomial of degree 3, unbiased): mean and deviation over random subsets.
 
     Args:
         real: (n, d) features.
@@ -54,7 +59,7 @@ def kid(real: Tensor, fake: Tensor, subsets: int, subset_size: int, seed: int) -
     """
     require_features(real, fake)
     import_torchvision()
-    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
     result = kid_features_to_metric(
         real.double(),
@@ -68,7 +73,7 @@ def kid(real: Tensor, fake: Tensor, subsets: int, subset_size: int, seed: int) -
         rng_seed=seed,
         verbose=False,
     )
-    return 1000 * float(result[KEY_METRIC_KID_MEAN])
+    return float(result[KEY_METRIC_KID_MEAN]), float(result[KEY_METRIC_KID_STD])
 
 
 def require_features(real: Tensor, fake: Tensor) -> None:

@@ -294,6 +294,40 @@ def check(
 
 
 @app.command()
+def conformance(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Manifests and golden outputs.")],
+    salt: Annotated[str, typer.Option("--salt", help="Of the weights and inputs the goldens were made with.")] = (
+        "public"
+    ),
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A golden's name or pattern, such as 'psp_*'; may be repeated.")
+    ] = None,
+) -> None:
+    """Compare our networks with outputs of the official code, on weights that are rebuilt from a salt."""
+    from tqdm import tqdm
+
+    from pipelines.conformance import compare
+    from pipelines.conformance.data import Goldens
+
+    data = Goldens(folder, salt)
+    names = compare.modules(data, only or ())
+    print(compare.table_head(names), flush=True)
+    failed: list[str] = []
+    with tqdm(names, unit="module", disable=None) as progress:
+        for name in progress:
+            progress.set_description(name)
+            result = compare.run(data, name)
+            with progress.external_write_mode(file=sys.stdout):
+                print(compare.table_row(result, names), *(f"    {problem}" for problem in result.problems), sep="\n")
+                sys.stdout.flush()
+            if not result.passed:
+                failed.append(name)
+    if failed:
+        raise ReinvertError(f"{len(failed)} of {len(names)} modules fail: {', '.join(failed)}; the table says where")
+    print(f"all {len(names)} modules pass")
+
+
+@app.command()
 def invert(
     images: Annotated[list[Path], typer.Argument(help="Photos: any picture with red, green and blue, or grey.")],
     method: Annotated[str, typer.Option("--method", help="A name from `reinvert list methods`.")],

@@ -18,8 +18,9 @@ j   ``convs.{j-1}``    j                           ``noises.noise_{j}`` (size 2^
 Features. Feature K is the *input of convolution K*: 0 is the learned constant, K >= 1 the output of convolution K-1,
 L-1 the last map. This is the count of the Feature-Style encoder (Yao et al., arXiv 2202.02183), whose K = 5 is the
 second 16x16 map. A feature put in replaces that input only: the RGB layer of the same size still reads the map drawn
-from the styles, so the image up to that size comes from W+ alone. A blend ``(1 - s) x + s F`` is made outside, from the
-feature taken out.
+from the styles, so the image up to that size comes from W+ alone. A function computes the feature
+from the one drawn from the styles: the blend ``(1 - s) x + s F`` of that encoder's training, or HFGI's
+``x (1 + scale) + shift`` (Wang et al., arXiv 2109.06590).
 
 Weight residuals (Dinh et al., HyperInverter, arXiv 2112.00719, section 3.2) are added to the stored weight before the
 equalised scaling and modulation.
@@ -28,7 +29,7 @@ equalised scaling and modulation.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, overload
 
 import torch
@@ -45,6 +46,7 @@ MAPPING_LEARNING_RATE_MULTIPLIER = 0.01
 _STATISTICS_BATCH = 4096
 
 Noise = Sequence[Tensor] | Literal["random"] | None
+Feature = Tensor | Callable[[Tensor], Tensor]
 
 
 def resolutions_up_to(size: int) -> list[int]:
@@ -146,7 +148,7 @@ class Generator(nn.Module):
         self,
         styles: Tensor,
         noise: Noise = ...,
-        feature: Tensor | None = ...,
+        feature: Feature | None = ...,
         feature_layer: int | None = ...,
         weight_residuals: Mapping[str, Tensor] | None = ...,
         return_feature_of: None = ...,
@@ -157,7 +159,7 @@ class Generator(nn.Module):
         self,
         styles: Tensor,
         noise: Noise = ...,
-        feature: Tensor | None = ...,
+        feature: Feature | None = ...,
         feature_layer: int | None = ...,
         weight_residuals: Mapping[str, Tensor] | None = ...,
         *,
@@ -168,7 +170,7 @@ class Generator(nn.Module):
         self,
         styles: Tensor,
         noise: Noise = None,
-        feature: Tensor | None = None,
+        feature: Feature | None = None,
         feature_layer: int | None = None,
         weight_residuals: Mapping[str, Tensor] | None = None,
         return_feature_of: int | None = None,
@@ -179,7 +181,8 @@ class Generator(nn.Module):
             styles: (B, L, D).
             noise: None for the stored maps, "random" for fresh N(0, 1) ones from torch's global generator, or L-1
                 maps (B or 1, 1, R, R).
-            feature: replaces the input of convolution ``feature_layer``, (B or 1, C, R, R); see the module docstring.
+            feature: replaces the input of convolution ``feature_layer``, (B or 1, C, R, R), or a function that computes
+                the replacement from that input (B, C, R, R); see the module docstring.
             feature_layer: 1 ... L-2; given together with ``feature``.
             weight_residuals: by name as in ``modulated_weights``; each broadcasts to (B, out, in, k, k), so that
                 (out, in, k, k) is shared by the batch.
@@ -200,7 +203,8 @@ class Generator(nn.Module):
         rgb: Tensor | None = None
         for index in range(self.style_count - 1):
             if feature is not None and index == feature_layer:
-                hidden = feature.to(hidden.dtype).expand_as(hidden)
+                replacement = feature if isinstance(feature, Tensor) else feature(hidden)
+                hidden = replacement.to(hidden.dtype).expand_as(hidden)
             conv_name = "conv1" if index == 0 else f"convs.{index - 1}"
             conv = self.conv1 if index == 0 else self.convs[index - 1]
             hidden = conv(hidden, latents[index], maps[index], residuals.get(f"{conv_name}.conv.weight"))
@@ -225,7 +229,7 @@ class Generator(nn.Module):
         self,
         styles: Tensor,
         noise: Noise,
-        feature: Tensor | None,
+        feature: Feature | None,
         feature_layer: int | None,
         residuals: Mapping[str, Tensor],
         return_feature_of: int | None,

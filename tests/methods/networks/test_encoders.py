@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from core.errors import ReinvertError
-from methods.networks.encoders import GradualStyleEncoder, ResidualUnit
+from methods.networks.encoders import GradualStyleEncoder, offset_styles
+from metrics.judges.ir_se import ResidualUnit
 
 SMALL = {"widths": (4, 4, 6, 8), "units": (1, 1, 1, 1), "style_width": 5}
 
@@ -77,3 +78,48 @@ def test_every_parameter_learns(autocast: bool) -> None:
 def test_misuse_is_one_clear_line(size: int, arguments: dict[str, tuple[int, ...]], message: str) -> None:
     with pytest.raises(ReinvertError, match=message):
         GradualStyleEncoder(size, 8, 7, **arguments)
+
+
+@pytest.mark.parametrize("body", ["ir_se", "resnet"])
+def test_bodies_halve_alike(body: str) -> None:
+    encoder = GradualStyleEncoder(64, 10, 7, in_channels=6, body=body, **SMALL).eval()
+    images = torch.randn(1, 6, 48, 64)  # not square: 3 x 4 is the coarsest map
+    assert encoder(images).shape == (1, 10, 7)
+    assert [tuple(level.shape[2:]) for level in encoder.pyramid(images)] == [(3, 4), (6, 8), (12, 16)]
+    assert len(encoder.pyramid(images, finest=0)) == 1
+
+
+def test_encoder_with_coarse_styles_alone_has_no_pyramid() -> None:
+    encoder = GradualStyleEncoder(32, 8, 7, coarse_styles=8, **SMALL)
+    assert not any("latlayer" in name for name in encoder.state_dict())
+    assert encoder(torch.randn(2, 3, 32, 32)).shape == (2, 8, 7)
+
+
+def test_offsets_are_added_to_the_first_style() -> None:
+    codes = torch.tensor([[[1.0, 2.0], [10.0, 20.0], [-1.0, 0.0]]])
+    expected = [[[1.0, 2.0], [11.0, 22.0], [0.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]
+    assert offset_styles(codes, 5).tolist() == expected
+    assert offset_styles(codes[:, :1], 3).tolist() == [[[1.0, 2.0]] * 3]
+
+
+def test_progressive_stages() -> None:
+    torch.manual_seed(0)
+    plain = GradualStyleEncoder(32, 8, 7, **SMALL).eval()
+    encoder = GradualStyleEncoder(32, 8, 7, offsets_from_first=True, **SMALL).eval()
+    encoder.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    codes, full = plain(images), encoder(images)
+    torch.testing.assert_close(full[:, 1:] - full[:, :1], codes[:, 1:], rtol=1e-5, atol=1e-5)
+    for offsets in (0, 2, 5):
+        staged = encoder(images, offsets)
+        torch.testing.assert_close(staged[:, : offsets + 1], full[:, : offsets + 1])
+        assert torch.equal(staged[:, offsets + 1 :], full[:, :1].expand(-1, 7 - offsets, -1))
+    assert torch.equal(encoder(images, 17), full)
+    for wrong, offsets in ((plain, 3), (encoder, -1)):
+        with pytest.raises(ReinvertError, match="offsets_from_first"):
+            wrong(images, offsets)
+
+
+def test_unknown_body_is_one_clear_line() -> None:
+    with pytest.raises(ReinvertError, match="unknown body 'resnets'; did you mean 'resnet'"):
+        GradualStyleEncoder(32, 8, 7, body="resnets", **SMALL)
