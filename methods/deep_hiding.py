@@ -53,7 +53,7 @@ def hide(picture: NDArray[np.uint8], code: NDArray[np.floating], height: int = H
     """
     cover = (picture & 1).ravel()
     embedded: Embedded = embed(cover, message_of(code), np.ones(len(cover), np.float32), height)
-    return (picture & 0xFE) | embedded.stego.reshape(picture.shape)
+    return (picture & np.uint8(0xFE)) | embedded.stego.reshape(picture.shape)
 
 
 def reveal(picture: NDArray[np.uint8], shape: tuple[int, ...], height: int = HEIGHT) -> NDArray[np.float64]:

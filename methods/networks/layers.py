@@ -226,6 +226,52 @@ class ConvLayer(nn.Sequential):
         return images
 
 
+def modulated_convolution(
+    images: Tensor, style: Tensor, weight: Tensor, padding: int, demodulate: bool = True, upsample: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Convolve with weights whose input channels are scaled by ``style`` (arXiv 1912.04958, equations 1 and 3).
+
+    Args:
+        images: (B, in, H, W).
+        style: (B, in) scales.
+        weight: (1, out, in, k, k) shared by the batch, or (B, out, in, k, k).
+        padding: zeros on each side; not used when upsampling.
+        demodulate: whether the factor normalises each output channel's weights to unit norm; else it is 1.
+        upsample: transposed convolution of stride 2, (H, W) -> (2H + k - 2, 2W + k - 2), to be blurred by the caller.
+
+    Returns:
+        The convolution, not yet demodulated, and the factor (B or 1, out or 1, 1, 1) it is to be multiplied by.
+    """
+    with without_autocast(images):
+        if not demodulate:
+            factor = style.new_ones(1, 1)
+        elif len(weight) == 1:
+            energy = weight.squeeze(0).square().sum(dim=(2, 3))
+            factor = torch.rsqrt(linear(style.square(), energy) + EPSILON)
+        else:
+            energy = weight.square().sum(dim=(3, 4))
+            factor = torch.rsqrt(torch.einsum("bi,boi->bo", style.square(), energy) + EPSILON)
+    scaled = images * style.to(images.dtype)[:, :, None, None]
+    batch, _, height, width = images.shape
+    groups, out_channels, in_channels, size, _ = weight.shape
+    if groups > 1:  # a weight per image: images become groups of one wide image
+        scaled = scaled.reshape(1, batch * in_channels, height, width)
+    if upsample:
+        kernel = weight.transpose(1, 2).reshape(groups * in_channels, out_channels, size, size)
+        convolve = partial(F.conv_transpose2d, stride=2, groups=groups)
+    else:
+        kernel = weight.reshape(groups * out_channels, in_channels, size, size)
+        convolve = partial(F.conv2d, padding=padding, groups=groups)
+    if max(height, width) <= SMALL_MAP and separately(scaled, weight):
+        layout = torch.channels_last  # once, or every call would rearrange the kernel
+        kernel = kernel.contiguous(memory_format=layout)
+        out = torch.cat([convolve(image, kernel) for image in scaled.contiguous(memory_format=layout).split(1)])
+    else:
+        out = convolve(scaled, kernel)
+    out = out.reshape(batch, out_channels, *out.shape[2:]) if groups > 1 else out
+    return out, factor[:, :, None, None]
+
+
 class ModulatedConv2d(nn.Module):
     """Convolution whose input channels are scaled by a style of each image (arXiv 1912.04958, equations 1 and 3).
 
@@ -273,36 +319,9 @@ class ModulatedConv2d(nn.Module):
             weight = self.weight * self.gain
             if weight_residual is not None:
                 weight = weight + weight_residual.to(weight.dtype) * self.gain
-            if not self.demodulate:
-                factor = style.new_ones(1, 1)
-            elif len(weight) == 1:
-                energy = weight.squeeze(0).square().sum(dim=(2, 3))
-                factor = torch.rsqrt(linear(style.square(), energy) + EPSILON)
-            else:
-                energy = weight.square().sum(dim=(3, 4))
-                factor = torch.rsqrt(torch.einsum("bi,boi->bo", style.square(), energy) + EPSILON)
-        scaled = images * style.to(images.dtype)[:, :, None, None]
-        return self._convolve(scaled, weight), factor[:, :, None, None]
-
-    def _convolve(self, images: Tensor, weight: Tensor) -> Tensor:
-        batch, _, height, width = images.shape
-        groups, out_channels, in_channels, size, _ = weight.shape
-        if groups > 1:  # a weight per image: images become groups of one wide image
-            images = images.reshape(1, batch * in_channels, height, width)
-        if self.blur is None:
-            kernel = weight.reshape(groups * out_channels, in_channels, size, size)
-            convolve = partial(F.conv2d, padding=self.padding, groups=groups)
-        else:
-            kernel = weight.transpose(1, 2).reshape(groups * in_channels, out_channels, size, size)
-            convolve = partial(F.conv_transpose2d, stride=2, groups=groups)
-        if max(height, width) <= SMALL_MAP and separately(images, self.weight):
-            layout = torch.channels_last  # once, or every call would rearrange the kernel
-            kernel = kernel.contiguous(memory_format=layout)
-            out = torch.cat([convolve(image, kernel) for image in images.contiguous(memory_format=layout).split(1)])
-        else:
-            out = convolve(images, kernel)
-        out = out.reshape(batch, out_channels, *out.shape[2:]) if groups > 1 else out
-        return out if self.blur is None else self.blur(out)
+        upsample = self.blur is not None
+        out, factor = modulated_convolution(images, style, weight, self.padding, self.demodulate, upsample)
+        return (out if self.blur is None else self.blur(out)), factor
 
 
 class NoiseWeight(nn.Module):
