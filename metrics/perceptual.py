@@ -60,8 +60,10 @@ class Perceptual(nn.Module):
         self.distance.net = _Trunk(self.distance.get_submodule("net"))
         parameter = next(network.parameters())
         # Channels last is how pictures arrive; other weights would be rearranged at every call.
-        self.to(device=parameter.device, dtype=parameter.dtype, memory_format=torch.channels_last)
-        self.requires_grad_(False).eval()
+        self.to(device=parameter.device, dtype=parameter.dtype).requires_grad_(False).eval()
+        for weight in self.parameters():
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, real: Tensor, fake: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] twice -> (B,) distances, 0 for equal images, in the network's dtype."""

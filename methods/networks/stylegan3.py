@@ -211,7 +211,7 @@ class SynthesisLayer(nn.Module):
             current = maps.detach().float().square().mean()
             self.magnitude_ema.copy_(current.lerp(self.magnitude_ema, magnitude_decay))
         scales = self.affine(style)
-        weight = self.weight
+        weight: Tensor = self.weight
         if self.to_rgb:
             scales = scales / math.sqrt(weight[0].numel())
         else:

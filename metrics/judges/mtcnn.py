@@ -50,7 +50,7 @@ def _layers(*blocks: tuple[nn.Module, ...]) -> nn.Sequential:
         if isinstance(weighted, nn.Linear) and "flatten" not in layers:
             layers["flatten"] = SwappedFlatten()
         layers[f"conv{index}"] = weighted
-        outputs = weighted.out_features if isinstance(weighted, nn.Linear) else weighted.weight.shape[0]
+        outputs = len(weighted.get_parameter("weight"))
         layers[f"prelu{index}"] = nn.PReLU(outputs)
         for pooling in rest:
             layers[f"pool{index}"] = pooling

@@ -24,7 +24,8 @@ FEW, SMALL = 4, 8
 AGE_TARGETS = (0.30, 0.65)
 BOXES = 60
 FIRST_SCALE, FIRST_THRESHOLD = 0.6, 0.08
-DETECTOR = {"min_face": 24.0, "thresholds": (FIRST_THRESHOLD, 0.25, 0.35)}
+SMALLEST_FACE = 24.0
+THRESHOLDS = (FIRST_THRESHOLD, 0.25, 0.35)
 SCENES = {"A": (960, 1280, 20), "B": (620, 700, 10), "C": (4700, 4300, 50)}
 """Height, width and block of the pictures that faces are aligned in."""
 
@@ -106,7 +107,7 @@ TOLERANCES["hopenet_resnet50"] = {
 
 
 def _detector_networks(data: Goldens) -> tuple[FaceDetector, Outputs]:
-    detector = FaceDetector(**DETECTOR).eval().requires_grad_(False)
+    detector = FaceDetector(min_face=SMALLEST_FACE, thresholds=THRESHOLDS).eval().requires_grad_(False)
     detector.pnet = loaded(ProposalNetwork, data.weights("mtcnn_pnet"))
     detector.rnet = loaded(RefinementNetwork, data.weights("mtcnn_rnet"))
     detector.onet = loaded(OutputNetwork, data.weights("mtcnn_onet"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -61,9 +61,10 @@ def _inception(data: Goldens) -> Outputs:
         if size == 64:
             outputs |= _resized(pixels)
             doubled = F.interpolate(pixels.float() / 255, scale_factor=2, mode="nearest")
-            one.resize_input = False
+            settings: Any = one  # resize_input is a plain attribute, which nn.Module's types do not know
+            settings.resize_input = False
             outputs["ptfid_64_nearest128_noresize_2048_sel"] = _means(one(doubled))[-1][:, ::8]
-            one.resize_input = True
+            settings.resize_input = True
     return outputs
 
 
