@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from core.errors import ReinvertError
 from core.registry import unknown_name
@@ -174,7 +175,8 @@ def _compare_one(
     tolerance = tolerances.get(name, tolerances.get("*", Tolerance()) if real else EXACT)
     if name not in outputs:
         return Comparison(name, np.nan, tolerance.relative, "missing")
-    ours = np.asarray(outputs[name])
+    found = outputs[name]
+    ours = found.detach().cpu().numpy() if isinstance(found, Tensor) else np.asarray(found)
     if ours.shape != wanted.shape:
         return Comparison(name, np.nan, tolerance.relative, f"has shape {ours.shape}, not {wanted.shape}")
     if wanted.size == 0:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from core.errors import ReinvertError
@@ -57,6 +58,13 @@ def test_missing_and_misshapen_arrays_fail() -> None:
     missing, misshapen = compare.compare({"image": np.ones((1, 3))}, golden, {})
     assert missing.problem == "missing" and not missing.passed
     assert misshapen.problem == "has shape (1, 3), not (3,)" and not misshapen.passed
+
+
+def test_outputs_may_be_tensors_with_gradients() -> None:
+    outputs = {"a": torch.ones(2, requires_grad=True) * 2}
+    (only,) = compare.compare(outputs, {"a": np.full(2, 2.0, dtype=np.float32)}, {})
+    assert only.deviation == 0
+    assert not only.problem
 
 
 def test_selection_by_pattern() -> None:
