@@ -158,9 +158,9 @@ class EqualLinear(nn.Module):
         """(..., in) -> (..., out)."""
         if not self.activate:
             return linear(features, self.weight * self.weight_gain, self.bias * self.bias_gain)
-        # In the published order, not merged: eight of these make w, and analyses of w (principal components of nearly
-        # equal strength) magnify rounding a hundredfold.
-        out = linear(features, self.weight * self.weight_gain)
+        # In the published order and by the published kernel: eight of these make w, and analyses of w (principal
+        # components of nearly equal strength) magnify rounding a hundredfold. No inversion runs through them.
+        out = F.linear(features, self.weight * self.weight_gain)
         out = out + (self.bias * self.bias_gain).to(out.dtype)
         return F.leaky_relu(out, LEAKY_SLOPE) * ACTIVATION_GAIN
 
