@@ -9,6 +9,7 @@ arguments             checkpoint                          used for
 ``ARCFACE_IR_SE_50``  model_ir_se50.pth                   the identity loss of pSp and its successors
 ``CURRICULAR_101``    CurricularFace_Backbone.pth         the identity metric of pSp and ReStyle (arXiv 2004.00288)
 ``INSIGHTFACE_50``    backbone.pth (iresnet50)            the Feature-Style encoder's loss and backbone
+``identity-train``    ours: narrow, three stages, 64 px   the embedded domains' identity loss; see params.yaml
 ====================  ==================================  ===========================================================
 
 Parameter names are those of the first two; `insightface_names` renames the third. Oddities kept: a shortcut that
@@ -26,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import ReinvertError
+from metrics.judges.registry import ARCHITECTURES
 
 EXCITATION_REDUCTION = 16
 FACE_SIZE = 112
@@ -118,10 +120,10 @@ class ResidualUnit(nn.Module):
         return self.res_layer(features) + shortcut
 
 
-def input_layer(in_channels: int, width: int) -> nn.Sequential:
-    """The stem at full size: 3x3 convolution, batch norm, PReLU with a slope per channel."""
+def input_layer(in_channels: int, width: int, stride: int = 1) -> nn.Sequential:
+    """The stem, in all published networks at full size: 3x3 convolution, batch norm, PReLU with a slope per channel."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width)
+        nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width)
     )
 
 
@@ -154,11 +156,12 @@ def outputs_of(body: nn.Sequential, features: Tensor, wanted: Iterable[int]) -> 
     return outputs
 
 
+@ARCHITECTURES.register("ir-se")
 class FaceNetwork(nn.Module):
     """Faces (B, 3, size, size) in [-1, 1] -> unit identity vectors (B, embedding).
 
     Args:
-        size: pixels per side, a multiple of 16.
+        size: pixels per side, a multiple of 16 where there are four stages.
         widths: channels of the stages.
         units: residual units of the stages.
         embedding: length of the identity vector.
@@ -166,6 +169,7 @@ class FaceNetwork(nn.Module):
         insightface: units in the form of insightface's iresnets.
         dropout: before the linear layer, in training only.
         affine: whether the last normalisation has a weight and a bias.
+        stem_stride: 2 halves the image in the stem too, which no published network does; it is four times cheaper.
 
     Raises:
         ReinvertError: ``size`` does not halve once per stage.
@@ -181,14 +185,16 @@ class FaceNetwork(nn.Module):
         insightface: bool = False,
         dropout: float = 0.0,
         affine: bool = True,
+        stem_stride: int = 1,
     ) -> None:
         super().__init__()
-        if size % 2 ** len(units):
-            raise ReinvertError(f"a face of {size} px does not halve {len(units)} times; use a multiple of 16")
-        grid = size // 2 ** len(units)
+        shrunk = stem_stride * 2 ** len(units)
+        if size % shrunk:
+            raise ReinvertError(f"a face of {size} px does not shrink {shrunk} times; use a multiple of {shrunk}")
+        grid = size // shrunk
         self.size = size
         self.ends = stage_ends(units)
-        self.input_layer = input_layer(3, widths[0])
+        self.input_layer = input_layer(3, widths[0], stem_stride)
         self.body = residual_body(widths, units, excite, insightface)
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(widths[-1]),

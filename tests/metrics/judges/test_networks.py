@@ -20,6 +20,7 @@ from metrics.judges.perceptual import AlexNetFeatures, lpips_module
 
 SMALL: dict[str, dict[str, Any]] = {
     "ir-se-resnet": {"size": 32, "stem": 4, "channels": [8, 8], "units": [1, 2], "reduction": 4, "embedding": 6},
+    "ir-se": {"size": 32, "stem_stride": 2, "widths": [8, 8], "units": [1, 2], "embedding": 6},
     "plain-global-depthwise": {"size": 32, "stem": 4, "channels": [8, 8], "embedding": 6},
     "attribute-regressor": {"size": 32, "channels": [4, 8], "hidden": 5, "outputs": {"age": [50, 17], "yaw": [0, 23]}},
     "u-net": {"size": 32, "classes": 5, "channels": [4, 6, 8]},
@@ -56,7 +57,7 @@ def test_an_image_gives_the_same_in_any_batch(name: str) -> None:
         torch.testing.assert_close(_flat(network(_images()[i : i + 1])), together[i : i + 1], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["ir-se-resnet", "plain-global-depthwise"])
+@pytest.mark.parametrize("name", ["ir-se-resnet", "ir-se", "plain-global-depthwise"])
 def test_embeddings_have_length_one(name: str) -> None:
     embedding = _build(name)(_images())
     assert embedding.shape == (3, 6)

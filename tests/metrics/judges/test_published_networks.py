@@ -37,6 +37,14 @@ def test_face_network_gives_stages_and_unit_vectors(excite: bool, insightface: b
 def test_a_size_that_does_not_halve_is_refused() -> None:
     with pytest.raises(ReinvertError, match="multiple of 16"):
         FaceNetwork(24, **SMALL)
+    with pytest.raises(ReinvertError, match="multiple of 32"):
+        FaceNetwork(48, **SMALL, stem_stride=2)
+
+
+def test_a_strided_stem_halves_every_stage() -> None:
+    network = FaceNetwork(64, **SMALL, embedding=5, stem_stride=2).eval()
+    shapes = [tuple(layer.shape[1:]) for layer in network.features(torch.randn(2, 3, 64, 64))]
+    assert shapes == [(4, 16, 16), (4, 8, 8), (6, 4, 4), (8, 2, 2), (5,)]
 
 
 def test_only_insightface_projects_a_strided_shortcut_of_equal_width() -> None:
