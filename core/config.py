@@ -69,8 +69,8 @@ class Config(Strict):
     domains: dict[str, DomainConfig]
     generators: dict[str, dict[str, Any]] = {}
     """Generator training by domain."""
-    judges: dict[str, dict[str, Any]] = {}
-    """Judge training by judge name."""
+    judges: dict[str, dict[str, dict[str, Any]]] = {}
+    """Judge training by domain and judge name."""
     methods: dict[str, MethodConfig]
     runs: dict[str, RunConfig]
     evaluation: EvaluationConfig | None = None
@@ -86,9 +86,10 @@ class Config(Strict):
             if run.method not in self.methods:
                 raise ValueError(f"run '{name}' names the method '{run.method}', which is not under 'methods'")
             self._module_is_the_methods(name, run)
-        for domain in self.generators:
-            if domain not in self.domains:
-                raise ValueError(f"generators.{domain}: no such domain under 'domains'")
+        for section, by_domain in (("generators", self.generators), ("judges", self.judges)):
+            for domain in by_domain:
+                if domain not in self.domains:
+                    raise ValueError(f"{section}.{domain}: no such domain under 'domains'")
         return self
 
     def _module_is_the_methods(self, name: str, run: RunConfig) -> None:

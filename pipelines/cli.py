@@ -195,7 +195,7 @@ def train_generator(
 
 @train_app.command("judge")
 def train_judge(
-    name: Annotated[str, typer.Argument(help="A judge under `judges` in params.yaml.")],
+    name: Annotated[str, typer.Argument(help="A judge under `judges.DOMAIN` in params.yaml.")],
     domain: DomainName,
     params: Params = PARAMS,
     weights: Weights = WEIGHTS,
@@ -208,8 +208,10 @@ def train_judge(
 
     config = load_config(params)
     _check_recipe(config, domain)
-    _known("judge", name, config.judges)
-    training = validated(JudgeTraining, config.judges[name], f"{params}: judges.{name}")
+    if domain not in config.judges:
+        raise ReinvertError(f"{params} has no judges.{domain}; add the section")
+    _known("judge", name, config.judges[domain])
+    training = validated(JudgeTraining, config.judges[domain][name], f"{params}: judges.{domain}.{name}")
     from pipelines.train_judge import train_judge as train
 
     train(domain, name, training, cache / "train", weights / domain / name, _device(device), cache)

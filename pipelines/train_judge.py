@@ -61,23 +61,28 @@ def _call(where: str, build: Callable[..., Any], *positional: Any, arguments: Ma
 
 
 def setup(
-    name: str, config: JudgeTraining, training: TrainingSet, classes: int, device: torch.device
+    place: str, config: JudgeTraining, training: TrainingSet, classes: int, device: torch.device
 ) -> dict[str, Any]:
     """Everything that training changes, in one dict: network, objective, optimizer, step and log.
+
+    Args:
+        place: of the configuration, for messages: "judges.<domain>.<name>".
+        config: how to train.
+        training: what to train on.
+        classes: of the domain's labels.
+        device: where to train.
 
     Raises:
         ReinvertError: an unknown architecture or objective, or arguments that do not fit it.
     """
     torch.manual_seed(config.seed)
-    network: nn.Module = _call(
-        f"judges.{name}.arguments", ARCHITECTURES.get(config.architecture), arguments=config.arguments
-    )
+    network: nn.Module = _call(f"{place}.arguments", ARCHITECTURES.get(config.architecture), arguments=config.arguments)
     images, _ = training.pixels(np.arange(2))
     with torch.no_grad():
         output = network.eval()(shards.to_float(images))
     truth = GroundTruth(training.attributes, training.label_counts(classes, sample=2_000))
     objective: Objective = _call(
-        f"judges.{name}.objective_arguments",
+        f"{place}.objective_arguments",
         OBJECTIVES.get(config.objective), truth, output,
         arguments=config.objective_arguments,
     )  # fmt: skip
@@ -196,7 +201,7 @@ def main(
 
     `folder` keeps unfinished work.
     """
-    state = setup(name, config, training, len(test.label_names), device)
+    state = setup(f"judges.{domain}.{name}", config, training, len(test.label_names), device)
     load_checkpoint(folder / "checkpoint.pt", state, device)
     fit(name, config, training, state, folder, device)
     card = WeightsCard(
@@ -245,7 +250,7 @@ def train_judge(
         ReinvertError: a mistake in the configuration, a diverging run, a full disk.
     """
     if not isinstance(config, JudgeTraining):
-        config = validated(JudgeTraining, config, f"params.yaml: judges.{name}")
+        config = validated(JudgeTraining, config, f"params.yaml: judges.{domain}.{name}")
     found = domains.get(domain)
     device = torch.device(device)
     training = TrainingSet([(shards.ensure(found, split, cache), n) for split, n in config.splits.items()])

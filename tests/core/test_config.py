@@ -50,6 +50,7 @@ def test_a_method_keeps_its_own_arguments(values: dict[str, Any], tmp_path: Path
         ),
         (["runs", "faces-hybrid-psp", "start_module"], "optimization", r"start_module is 'optimization', but .*'psp'"),
         (["generators", "cats"], {}, r"generators.cats: no such domain"),
+        (["judges", "cats"], {}, r"judges.cats: no such domain"),
     ],
 )
 def test_a_mistake_is_one_line_naming_file_and_key(

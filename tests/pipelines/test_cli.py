@@ -70,6 +70,7 @@ def test_describe(project: Path, name: str, said: str) -> None:
         (["evaluate", "faces-pps"], "faces-psp"),
         (["train", "method", "pssp", "--domain", "faces"], "psp"),
         (["train", "generator", "--domain", "face"], "faces"),
+        (["train", "judge", "parsr", "--domain", "faces"], "parser"),
         (["render", "--domain", "facs", "--out", "x"], "faces"),
         (["invert", "x.png", "--method", "hybrid", "--out", "x"], "hybrid-psp"),
         (["invert", "x.png", "--method", "psp", "--out", "x", "--domain", "faecs"], "faces"),

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from core.config import load_config
 from core.errors import ReinvertError
 from core.weights import load_card
 from metrics import judges
@@ -20,6 +22,7 @@ from metrics.judges.objective import TestSet
 from metrics.judges.training_set import TrainingSet
 from pipelines import train_judge
 from pipelines.domains import shards
+from tests.conftest import ROOT
 
 SIZE = 16
 CONFIG: dict[str, Any] = {
@@ -170,10 +173,10 @@ def test_a_diverging_training_is_named(tmp_path: Path) -> None:
     [
         ({"architecture": "u-nett"}, "did you mean 'u-net'"),
         ({"objective": "arcfase"}, "did you mean 'arcface'"),
-        ({"arguments": {"size": SIZE}}, "judges.judge.arguments: missing a required argument"),
+        ({"arguments": {"size": SIZE}}, "judges.toy.judge.arguments: missing a required argument"),
         (
             {"objective_arguments": {"weights": {"yaw": 1.0}, "margin": 1.0}},
-            "judges.judge.objective_arguments: .*unexpected keyword",
+            "judges.toy.judge.objective_arguments: .*unexpected keyword",
         ),
     ],
 )
@@ -182,8 +185,19 @@ def test_mistakes_in_the_configuration_are_one_line(change: dict[str, Any], mess
         _train(CONFIG | change, tmp_path / "work", tmp_path)
 
 
+def test_every_judge_of_the_parameters_is_valid_and_a_stage_of_the_graph() -> None:
+    sections = load_config(ROOT / "params.yaml").judges
+    for values in (values for judges_of in sections.values() for values in judges_of.values()):
+        JudgeTraining.model_validate(values)
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train-judge"]["foreach"]
+    expected = {
+        f"{domain}-{name}": {"domain": domain, "judge": name} for domain in sections for name in sections[domain]
+    }
+    assert stages == expected
+
+
 def test_unknown_keys_are_refused_before_anything_is_rendered(tmp_path: Path) -> None:
-    with pytest.raises(ReinvertError, match=r"judges.judge.*stepz"):
+    with pytest.raises(ReinvertError, match=r"judges.faces.judge.*stepz"):
         train_judge.train_judge("faces", "judge", CONFIG | {"stepz": 3}, tmp_path, tmp_path, "cpu", tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
