@@ -1,11 +1,12 @@
 """Where images come from. `get(name)` gives a domain; a new one is a package here with a `DOMAIN` and a line below."""
 
 from core.registry import Registry
+from pipelines.domains.churches import DOMAIN as CHURCHES
 from pipelines.domains.domain import Batch, Domain
 from pipelines.domains.faces import DOMAIN as FACES
 
 _DOMAINS: Registry[Domain] = Registry("domain")
-for _domain in (FACES,):
+for _domain in (FACES, CHURCHES):
     _DOMAINS.register(_domain.name)(_domain)
 
 

@@ -1,10 +1,13 @@
 """A soft-edged painter on tensors, shared by the renderers: layers are laid over each other, back to front."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+# (scene, x, y) -> RGB in [0, 1] and label indices, at the supersampled size.
+Painter = Callable[[dict[str, Tensor], Tensor, Tensor], tuple[Tensor, Tensor]]
 Color = Sequence[Tensor | float]  # red, green, blue in [0, 1], each broadcastable to (B, R, R)
 
 
@@ -61,3 +64,34 @@ class Canvas:
         self.rgb = [below + mask * (above - below) for below, above in zip(self.rgb, color, strict=True)]
         if label is not None:
             self.labels = torch.where(mask > 0.5, float(label), self.labels)
+
+
+def reduce_labels(labels: Tensor, factor: int, classes: int) -> Tensor:
+    """(B, fR, fR) label indices to (B, R, R): the commonest of each block, the rarer (later) class on a tie."""
+    counts = functional.one_hot(labels.long(), classes).permute(0, 3, 1, 2).float()
+    counts = functional.avg_pool2d(counts, factor)
+    order = torch.arange(classes, device=labels.device).view(1, -1, 1, 1) * 1e-3
+    return (counts + order).argmax(1).to(torch.uint8)
+
+
+@torch.no_grad()
+def rasterize(
+    scene: dict[str, Tensor], painter: Painter, resolution: int, supersampling: int, classes: int
+) -> tuple[Tensor, Tensor]:
+    """Paint scenes at `supersampling` times the size and reduce.
+
+    Args:
+        scene: parameters as (B,) tensors on any device.
+        painter: what paints them, from pixel centres x (1, 1, R) and y (1, R, 1) in [-1, 1], y up.
+        resolution: side of the picture in pixels.
+        classes: number of labels.
+
+    Returns:
+        images (B, 3, resolution, resolution) float32 in [-1, 1]; labels (B, resolution, resolution) uint8.
+    """
+    side = resolution * supersampling
+    device = next(iter(scene.values())).device
+    centres = (torch.arange(side, device=device, dtype=torch.float32) + 0.5) / side * 2 - 1
+    rgb, labels = painter(scene, centres.view(1, 1, side), -centres.view(1, side, 1))
+    image = functional.avg_pool2d(rgb, supersampling) * 2 - 1
+    return image, reduce_labels(labels, supersampling, classes)

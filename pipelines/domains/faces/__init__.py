@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
+from pipelines.domains.canvas import Painter
 from pipelines.domains.domain import Batch, Domain
 from pipelines.domains.faces import scene as scenes
-from pipelines.domains.faces.render import RESOLUTION, Painter, paint, render
+from pipelines.domains.faces.render import RESOLUTION, paint, render
 
 
 def _attributes(scene: scenes.Scene, split: str, indices: Tensor) -> dict[str, Tensor]:

@@ -1,20 +1,15 @@
 """From a scene to pixels and labels, antialiased by supersampling."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from pipelines.domains.canvas import Canvas
+from pipelines.domains.canvas import Canvas, Painter, rasterize
 from pipelines.domains.faces import body, features, hair
 from pipelines.domains.faces.head import place_head
 from pipelines.domains.faces.scene import LABELS, Scene
 
 RESOLUTION = 64
 SUPERSAMPLING = 2
-
-Painter = Callable[[Scene, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def paint(scene: Scene, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,15 +39,6 @@ def paint(scene: Scene, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(canvas.rgb, 1).clamp(0, 1), canvas.labels
 
 
-def reduce_labels(labels: Tensor, factor: int, classes: int) -> Tensor:
-    """(B, fR, fR) label indices to (B, R, R): the commonest of each block, the rarer (later) class on a tie."""
-    counts = functional.one_hot(labels.long(), classes).permute(0, 3, 1, 2).float()
-    counts = functional.avg_pool2d(counts, factor)
-    order = torch.arange(classes, device=labels.device).view(1, -1, 1, 1) * 1e-3
-    return (counts + order).argmax(1).to(torch.uint8)
-
-
-@torch.no_grad()
 def render(scene: Scene, resolution: int = RESOLUTION, painter: Painter = paint) -> tuple[Tensor, Tensor]:
     """Draw scenes.
 
@@ -64,9 +50,4 @@ def render(scene: Scene, resolution: int = RESOLUTION, painter: Painter = paint)
     Returns:
         images (B, 3, resolution, resolution) float32 in [-1, 1]; labels (B, resolution, resolution) uint8.
     """
-    side = resolution * SUPERSAMPLING
-    device = scene["yaw"].device
-    centres = (torch.arange(side, device=device, dtype=torch.float32) + 0.5) / side * 2 - 1
-    rgb, labels = painter(scene, centres.view(1, 1, side), -centres.view(1, side, 1))
-    image = functional.avg_pool2d(rgb, SUPERSAMPLING) * 2 - 1
-    return image, reduce_labels(labels, SUPERSAMPLING, len(LABELS))
+    return rasterize(scene, painter, resolution, SUPERSAMPLING, len(LABELS))

@@ -7,8 +7,9 @@ import torch
 
 from core.errors import ReinvertError
 from pipelines import domains
+from pipelines.domains.canvas import reduce_labels
 from pipelines.domains.faces import scene as scenes
-from pipelines.domains.faces.render import reduce_labels, render
+from pipelines.domains.faces.render import render
 
 FACES = domains.get("faces")
 
