@@ -1,6 +1,5 @@
 """The domain `churches`: procedurally rendered buildings in their surroundings, with exact ground truth."""
 
-import torch
 from torch import Tensor
 
 from pipelines.domains.canvas import Painter

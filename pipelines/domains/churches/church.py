@@ -80,13 +80,11 @@ class Church:
 
 def facet(church: Church, corners: Sequence[Corner]) -> Tensor:
     """Signed distance (B, R, R), positive inside, to a convex polygon of counterclockwise (u, v) corners."""
-    distance: Tensor | None = None
+    distance = torch.full_like(church.u, torch.inf)
     for (u0, v0), (u1, v1) in zip(corners, [*corners[1:], corners[0]], strict=True):
-        du, dv = torch.as_tensor(u1 - u0), torch.as_tensor(v1 - v0)
-        edge = (du * (church.v - v0) - dv * (church.u - u0)) * torch.rsqrt(du * du + dv * dv + 1e-6)
-        distance = edge if distance is None else torch.minimum(distance, edge)
-    if distance is None:
-        raise ValueError("a polygon needs corners")
+        du, dv = u1 - u0, v1 - v0
+        edge = (du * (church.v - v0) - dv * (church.u - u0)) / (du * du + dv * dv + 1e-6) ** 0.5
+        distance = torch.minimum(distance, edge)
     return distance
 
 
@@ -109,15 +107,19 @@ def hour_light(s: Scene) -> Light:
 def wall_color(s: Scene) -> list[Tensor]:
     """Colour of the walls' material before light."""
     colors = [palette(WALLS[name], s["wall_tone"]) for name in MATERIALS]
-    chosen = [sum((s["material_kind"] == k) * c[i] for k, c in enumerate(colors)) for i in range(3)]
+    chosen = [
+        torch.stack([(s["material_kind"] == k) * color[channel] for k, color in enumerate(colors)]).sum(0)
+        for channel in range(3)
+    ]
     warmth = s["wall_warmth"]
-    return [chosen[0] * (1 + 0.03 * warmth), chosen[1] * (1 + 0.0 * warmth), chosen[2] * (1 - 0.07 * warmth)]
+    return [chosen[0] * (1 + 0.03 * warmth), chosen[1], chosen[2] * (1 - 0.07 * warmth)]
 
 
 def roof_color(s: Scene, tone: Tensor) -> list[Tensor]:
     """Colour of a roof of that tone before light, from the palette that goes with the walls; white under snow."""
-    warm_walls = ((s["material_kind"] == MATERIALS.index("brick")) | (s["material_kind"] == MATERIALS.index("wood"))).float()
-    color = [a + warm_walls * (b - a) for a, b in zip(palette(ROOFS, tone), palette(COOL_ROOFS, tone), strict=True)]
+    material = s["material_kind"]
+    warm = ((material == MATERIALS.index("brick")) | (material == MATERIALS.index("wood"))).float()
+    color = [a + warm * (b - a) for a, b in zip(palette(ROOFS, tone), palette(COOL_ROOFS, tone), strict=True)]
     return [channel + 0.85 * s["snow"] * (snow - channel) for channel, snow in zip(color, SNOW, strict=True)]
 
 
@@ -130,8 +132,7 @@ def place_church(scene: Scene, x: Tensor, y: Tensor) -> Church:
     """
     s = {name: value.view(-1, 1, 1) for name, value in scene.items()}
     side = torch.where(s["turn"] < 0, -1.0, 1.0)
-    # Little turned churches show a narrow strip of side that reads as an edge: start from nothing, then grow fast.
-    depth = s["turn"].abs().sqrt()
+    depth = s["turn"].abs() * (2 - s["turn"].abs())  # few with a strip of side too narrow to be read
     length = depth * s["nave_length"]
     centre = s["shift_x"] - 0.5 * side * length * s["size"]
     light = hour_light(s)
@@ -143,10 +144,10 @@ def place_church(scene: Scene, x: Tensor, y: Tensor) -> Church:
         )
     ]  # fmt: skip
     return Church(
-        scene=s, pixel=2.0 / max(x.shape[-1], y.shape[-2]), x=x + 0 * y, y=y + 0 * x, u=side * (x - centre) / s["size"] + 0 * y,
-        v=(y - s["base"]) / s["size"] + 0 * x, side=side, depth=depth, length=length, width=s["nave_width"], eave=s["eave"],
-        ridge=s["eave"] + s["gable"], light=light, light_u=light.across * side, wall=tints[0], trim=tints[1],
-        roof=tints[2], tower_roof=tints[3],
+        scene=s, pixel=2.0 / max(x.shape[-1], y.shape[-2]), x=x + 0 * y, y=y + 0 * x,
+        u=side * (x - centre) / s["size"] + 0 * y, v=(y - s["base"]) / s["size"] + 0 * x, side=side, depth=depth,
+        length=length, width=s["nave_width"], eave=s["eave"], ridge=s["eave"] + s["gable"], light=light,
+        light_u=light.across * side, wall=tints[0], trim=tints[1], roof=tints[2], tower_roof=tints[3],
     )  # fmt: skip
 
 

@@ -48,9 +48,7 @@ def paint_side(canvas: Canvas, church: Church) -> None:
             (0.0 * width, ridge),
         ],
     )
-    canvas.paint(
-        inside(slope, pixel) * seen, shaded(church.roof, 0.82 + 0.28 * church.light_u, tiles(v - eave)), ROOF
-    )
+    canvas.paint(inside(slope, pixel) * seen, shaded(church.roof, 0.82 + 0.28 * church.light_u, tiles(v - eave)), ROOF)
 
 
 def _gable_line(church: Church, half: Tensor, eave: Tensor, rise: Tensor) -> Tensor:
@@ -65,7 +63,7 @@ def paint_front(canvas: Canvas, church: Church) -> None:
     corners = [(-width, zero), (width, zero), (width, church.eave), (zero, church.ridge), (-width, church.eave)]
     # Light that grazes the wall from one side.
     graze = church.front_light * (1 + 0.10 * church.light_u * church.u / width)
-    texture = masonry(church, church.u) * (1 - 0.10 * smoothstep(0.06, 0.0, church.v))
+    texture = masonry(church, church.side * church.u) * (1 - 0.10 * smoothstep(0.06, 0.0, church.v))
     canvas.paint(inside(facet(church, corners), pixel), shaded(church.wall, graze, texture), WALL)
     _paint_verge(canvas, church, width, church.eave, s["gable"], 0.040, torch.ones_like(width))
 
@@ -87,7 +85,7 @@ def paint_porch(canvas: Canvas, church: Church) -> None:
     half, eave = s["door_width"] * 1.75, s["door_height"] * 1.25
     rise, zero = half * 0.95, 0.0 * half
     corners = [(-half, zero), (half, zero), (half, eave), (zero, eave + rise), (-half, eave)]
-    wall = shaded(church.wall, 1.0 + 0 * half, masonry(church, church.u))
+    wall = shaded(church.wall, 1.0, masonry(church, church.side * church.u))
     canvas.paint(inside(facet(church, corners), church.pixel) * s["has_porch"], wall, WALL)
     _paint_verge(canvas, church, half, eave, rise, 0.026, s["has_porch"])
 

@@ -23,7 +23,8 @@ TOWER_ROOFS = ("pyramid", "spire", "dome", "flat")
 TREES = 4  # two behind the church, then one before it on either side
 CLOUDS = 3
 
-# The picture's x and y run from -1 to 1; lengths of the building are in these units at `size` 1. Name -> (low, high) of a uniform.
+# The picture's x and y run from -1 to 1; the building's lengths are in these units at `size` 1.
+# Name -> (low, high) of a uniform.
 PARAMETERS: dict[str, tuple[float, float]] = {
     # Composition.
     "shift_x": (-0.14, 0.14),

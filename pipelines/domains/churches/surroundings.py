@@ -77,9 +77,10 @@ def paint_land(canvas: Canvas, church: Church) -> None:
     """Hills on the horizon, the meadow with the church's shadow, and a path to the door."""
     s, x, y, v = church.scene, church.x, church.y, church.v
     grass = palette(GRASS, s["grass_tone"])
-    grass = [grass[0] * (1 + 0.12 * s["grass_warmth"]), grass[1] * (1 + 0 * s["grass_warmth"]), grass[2]]
+    grass = [grass[0] * (1 + 0.12 * s["grass_warmth"]), grass[1], grass[2]]
     horizon = s["base"] + 0.06
-    crest = horizon + s["hill_height"] * (0.62 + 0.22 * s["hill_slope"] * x + 0.16 * torch.sin(x * 3.1 + s["hill_tone"] * 6))
+    roll = 0.62 + 0.22 * s["hill_slope"] * x + 0.16 * torch.sin(x * 3.1 + s["hill_tone"] * 6)
+    crest = horizon + s["hill_height"] * roll
     distant = church.lit(blend(grass, (0.45, 0.56, 0.66), 0.35 + 0.35 * s["hill_tone"]))
     canvas.paint(inside(crest - y, church.pixel * 2), _snowy(church, distant, 0.75), GROUND)
 
@@ -110,12 +111,12 @@ def paint_tree(canvas: Canvas, church: Church, index: int) -> None:
     s, x, pixel = church.scene, church.x, church.pixel
     size, kind, place = (s[f"tree_{index}_{name}"] for name in ("size", "kind", "x"))
     if index < 2:
-        centre = (index - 1 + place) * 1.9 * 0.5 + 0 * place
+        centre = 0.95 * (index - 1 + place)
         foot = s["base"] + 0.03
     else:
         centre = (-1.0 + 0.40 * place) if index == 2 else (1.0 - 0.40 * place)
         foot = s["base"] - 0.10
-    round_, conifer, poplar = (kind < 0.45), (kind >= 0.45) & (kind < 0.75), (kind >= 0.75)
+    round_, conifer = kind < 0.45, (kind >= 0.45) & (kind < 0.75)  # else a poplar
     present = smoothstep(0.16, 0.24, size)
     trunk = size * torch.where(round_, 0.26, torch.where(conifer, 0.12, 0.10))
     crown = size - trunk

@@ -36,14 +36,18 @@ def _paint_walls(
     canvas.paint(inside(side, pixel) * seen, shaded(church.wall, church.side_light * 0.98, masonry(church, u)), WALL)
     front = facet(church, [(centre - half, foot), (near, foot), (near, top), (centre - half, top)])
     light = church.front_light * (1.02 + 0.10 * church.light_u * (u - centre) / half)
-    canvas.paint(inside(front, pixel) * gate, shaded(church.wall, light, masonry(church, u - centre)), WALL)
+    canvas.paint(
+        inside(front, pixel) * gate, shaded(church.wall, light, masonry(church, church.side * (u - centre))), WALL
+    )
     # A cornice closes the walls.
     middle = centre + 0.5 * deep
     cornice = torch.minimum(half + 0.5 * deep + 0.018 - (u - middle).abs(), 0.018 - (v - top).abs())
     canvas.paint(inside(cornice, pixel) * gate, scale(church.trim, 0.88), WALL)
 
 
-def _paint_battlements(canvas: Canvas, church: Church, middle: Tensor, reach: Tensor, top: Tensor, gate: Tensor) -> None:
+def _paint_battlements(
+    canvas: Canvas, church: Church, middle: Tensor, reach: Tensor, top: Tensor, gate: Tensor
+) -> None:
     """Merlons on a flat roof, four across whatever the width."""
     u, v = church.u, church.v
     period = 2 * reach / 3.5
