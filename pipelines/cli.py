@@ -62,10 +62,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 train_app = typer.Typer(help="Train a network, or go on training it.", no_args_is_help=True, rich_markup_mode=None)
+measure_app = typer.Typer(help="Measure a network.", no_args_is_help=True, rich_markup_mode=None)
+label_app = typer.Typer(help="Label what a generator draws.", no_args_is_help=True, rich_markup_mode=None)
+picture_app = typer.Typer(help="Draw pictures for the docs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(train_app, name="train")
+app.add_typer(measure_app, name="measure")
+app.add_typer(label_app, name="label")
+app.add_typer(picture_app, name="picture")
 
 Params = Annotated[Path, typer.Option("--params", help="The parameters.")]
 Weights = Annotated[Path, typer.Option("--weights", help="Folder of the trained networks.")]
+Data = Annotated[Path, typer.Option("--data", help="Folder of the rendered images.")]
 Results = Annotated[Path, typer.Option("--results", help="Folder of the measured runs.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Folder of unfinished work.")]
 DomainName = Annotated[str, typer.Option("--domain", help="A name from `reinvert list domains`.")]
@@ -73,6 +80,7 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: a GPU
 
 PARAMS = Path("params.yaml")
 WEIGHTS = Path("weights")
+DATA = Path("data")
 RESULTS = Path("results")
 CACHE = Path(".cache")
 
@@ -201,6 +209,9 @@ def train_judge(
     weights: Weights = WEIGHTS,
     cache: Cache = CACHE,
     device: Device = "auto",
+    scores_only: Annotated[
+        bool, typer.Option("--scores-only", help="Keep the finished weights and measure their scores again.")
+    ] = False,
 ) -> None:
     """Train a network that measures."""
     from core.config import validated
@@ -212,9 +223,13 @@ def train_judge(
         raise ReinvertError(f"{params} has no judges.{domain}; add the section")
     _known("judge", name, config.judges[domain])
     training = validated(JudgeTraining, config.judges[domain][name], f"{params}: judges.{domain}.{name}")
-    from pipelines.train_judge import train_judge as train
+    from pipelines import train_judge as stage
 
-    train(domain, name, training, cache / "train", weights / domain / name, _device(device), cache)
+    folder = weights / domain / name
+    if scores_only:
+        stage.score_judge(domain, name, training, folder, _device(device), cache)
+    else:
+        stage.train_judge(domain, name, training, cache / "train", folder, _device(device), cache)
 
 
 @train_app.command("method")
@@ -235,12 +250,61 @@ def train_method(
     train(name, config, domain, weights_root=weights, cache=cache, device=_device(device))
 
 
+@measure_app.command("generator")
+def measure_generator(
+    domain: DomainName,
+    picture: Annotated[Path | None, typer.Option("--picture", help="PNG of samples; by default in the docs.")] = None,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    data: Data = DATA,
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+) -> None:
+    """Measure the generator of a domain against its bars."""
+    from core.config import validated
+
+    config = load_config(params)
+    _check_recipe(config, domain)
+    from pipelines.samples_config import GeneratorQuality
+
+    settings = validated(GeneratorQuality, config.generator_quality, f"{params}: generator_quality")
+    from pipelines.measure_generator import measure_generator as measure
+
+    output, picture = results / "generators" / domain, picture or Path("docs/images") / f"{domain}-samples.png"
+    measured = measure(domain, settings, weights, data, output, picture, cache, _device(device))
+    for name, entry in measured["bars"].items():
+        sign, met = ("≥" if entry["direction"] == "at least" else "≤"), ("met" if entry["met"] else "not met")
+        print(f"{name:<24} {entry['value']:8.3f} {sign} {entry['bar']:.3f} {met}")
+
+
+@label_app.command("samples")
+def label_samples(
+    domain: DomainName,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    data: Data = DATA,
+    device: Device = "auto",
+) -> None:
+    """Draw samples of a generator and write down what the judges read off them."""
+    from core.config import validated
+
+    config = load_config(params)
+    _check_recipe(config, domain)
+    from pipelines.samples_config import LabelledSampling
+
+    settings = validated(LabelledSampling, config.labelled_samples, f"{params}: labelled_samples")
+    from pipelines.label_samples import label_samples as label
+
+    label(domain, settings, weights, data / domain / "labelled-samples.npz", _device(device))
+
+
 @app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="A run under `runs` in params.yaml.")],
     params: Params = PARAMS,
     weights: Weights = WEIGHTS,
-    data: Annotated[Path, typer.Option("--data", help="Folder of the rendered images.")] = Path("data"),
+    data: Data = DATA,
     results: Results = RESULTS,
     cache: Cache = CACHE,
     device: Device = "auto",
@@ -351,6 +415,21 @@ def invert(
 
     for done in invert_files(images, method, out, config, domain, weights, _device(device), crop, seed):
         print(done.side_by_side)
+
+
+@picture_app.command("domain")
+def picture_domain(
+    domain: DomainName,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = Path("docs/images"),
+    params: Params = PARAMS,
+) -> None:
+    """Draw a domain: a grid, one number varied per row, the masks, what only tests show."""
+    config = load_config(params)
+    _check_recipe(config, domain)
+    from pipelines.picture_domains import draw_all
+
+    for path in draw_all(domain, out):
+        print(path)
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ INK = (20, 20, 20)
 ACCENT = (213, 94, 0)  # the palette's vermilion
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    """The letters of all pictures, `size` pixels high."""
     import matplotlib
 
     # The same letters as in the plots, from a file that is there wherever matplotlib is.
@@ -35,9 +36,51 @@ def enlarged(image: Pixels, times: int = ENLARGEMENT) -> Pixels:
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def _save(canvas: Image.Image, path: Path) -> None:
+def save(canvas: Image.Image, path: Path) -> None:
+    """Write a PNG file, whole or not at all."""
     with atomic_path(path) as temporary:
         canvas.save(temporary, format="PNG", optimize=False, compress_level=9)
+
+
+def arrange(
+    rows: Sequence[tuple[str, Sequence[Pixels]]],
+    marked: Sequence[bool],
+    captions: Sequence[Sequence[str]],
+    letters: int = 26,
+    enlargement: int = ENLARGEMENT,
+) -> Image.Image:
+    """A picture of rows of images with a name before each row and lines of words under each column.
+
+    Args:
+        rows: name and images (H, W, 3) of each row; all rows have the same number of images.
+        marked: per column, whether it gets a frame (out-of-distribution images).
+        captions: per column, the lines under it.
+        letters: size of the names in pixels.
+        enlargement: side of the square a pixel becomes.
+    """
+    font, small = font_of(letters), font_of(letters * 4 // 5)
+    side = rows[0][1][0].shape[0] * enlargement
+    named = max(int(font.getlength(name)) for name, _ in rows)
+    label = 24 + named if named else 0
+    lines = max(len(caption) for caption in captions)
+    line_height = letters + 1
+    height = len(rows) * (side + GAP) + GAP
+    foot = lines * line_height + 4 if lines else 0
+    canvas = Image.new("RGB", (label + len(marked) * (side + GAP) + GAP, height + foot), "white")
+    draw = ImageDraw.Draw(canvas)
+    for line, (name, images) in enumerate(rows):
+        top = GAP + line * (side + GAP)
+        draw.text((label - 16, top + side // 2), name, font=font, fill=INK, anchor="rm")
+        for column, image in enumerate(images):
+            canvas.paste(Image.fromarray(enlarged(image, enlargement)), (label + GAP + column * (side + GAP), top))
+    for column, mark in enumerate(marked):
+        left = label + GAP + column * (side + GAP)
+        if mark:
+            draw.rectangle((left - 4, 1, left + side + 3, height - 2), outline=ACCENT, width=4)
+        for line, words in enumerate(captions[column]):
+            place = (left + side // 2, height + 4 + line * line_height)
+            draw.text(place, words, font=small, fill=ACCENT if mark and line == 0 else INK, anchor="ma")
+    return canvas
 
 
 def tiles(
@@ -47,36 +90,8 @@ def tiles(
     captions: Sequence[Sequence[str]],
     letters: int = 26,
 ) -> None:
-    """Write a picture of rows of images with a name before each row and lines of words under each column.
-
-    Args:
-        path: of the PNG file.
-        rows: name and images (H, W, 3) of each row; all rows have the same number of images.
-        marked: per column, whether it gets a frame (out-of-distribution images).
-        captions: per column, the lines under it.
-        letters: size of the names in pixels.
-    """
-    font, small = _font(letters), _font(letters * 4 // 5)
-    side = rows[0][1][0].shape[0] * ENLARGEMENT
-    label = 24 + max(int(font.getlength(name)) for name, _ in rows)
-    lines = max(len(caption) for caption in captions)
-    line_height = letters + 1
-    height = len(rows) * (side + GAP) + GAP
-    canvas = Image.new("RGB", (label + len(marked) * (side + GAP) + GAP, height + lines * line_height + 4), "white")
-    draw = ImageDraw.Draw(canvas)
-    for line, (name, images) in enumerate(rows):
-        top = GAP + line * (side + GAP)
-        draw.text((label - 16, top + side // 2), name, font=font, fill=INK, anchor="rm")
-        for column, image in enumerate(images):
-            canvas.paste(Image.fromarray(enlarged(image)), (label + GAP + column * (side + GAP), top))
-    for column, mark in enumerate(marked):
-        left = label + GAP + column * (side + GAP)
-        if mark:
-            draw.rectangle((left - 4, 1, left + side + 3, height - 2), outline=ACCENT, width=4)
-        for line, words in enumerate(captions[column]):
-            place = (left + side // 2, height + 4 + line * line_height)
-            draw.text(place, words, font=small, fill=ACCENT if mark and line == 0 else INK, anchor="ma")
-    _save(canvas, path)
+    """Write what `arrange` makes of the rest to the PNG file `path`."""
+    save(arrange(rows, marked, captions, letters), path)
 
 
 def _spread(candidates: Sequence[int], count: int) -> list[int]:

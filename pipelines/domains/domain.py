@@ -36,6 +36,8 @@ class Domain:
     attributes: Callable[[str, Tensor], dict[str, Tensor]]  # (split, indices) -> ground truth, without drawing
     hard_negatives: Callable[[str, Tensor], Batch] | None  # look-alike strangers, where the domain has identities
     uniforms_of_split: Callable[[str, Tensor], Tensor]  # (split, indices) -> (B, C) numbers in (0, 1) behind an image
+    uniform_names: tuple[str, ...]  # what each of the C numbers decides
+    draw: Callable[[Tensor], tuple[Tensor, Tensor]]  # (B, C) uniforms -> images and labels, as in `Batch`
 
     def render_split(self, split: str, indices: Tensor) -> Batch:
         """Images `indices` (B,) int64 of `split`.

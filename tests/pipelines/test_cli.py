@@ -43,7 +43,7 @@ def set_param(project: Path, path: list[str], value: Any) -> None:
     [
         ("methods", ["optimization-w-plus", "psp", "hybrid-psp"]),
         ("metrics", ["l2", "lpips", "ssim", "ms_ssim", "psnr", "id", "fid", "kid"]),
-        ("domains", ["faces"]),
+        ("domains", ["faces", "churches"]),
     ],
 )
 def test_list(project: Path, what: str, expected: list[str]) -> None:
@@ -169,6 +169,38 @@ def test_train_method_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch)
     assert recorder.named["cache"] == Path(".cache")
 
 
+def test_measure_generator_hands_over_and_prints_the_bars(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = {"psnr_w_plus": {"value": 26.5, "bar": 27.0, "direction": "at least", "met": False}}
+    recorder = Recorder({"bars": bars})
+    monkeypatch.setattr("pipelines.measure_generator.measure_generator", recorder)
+    result = run("measure", "generator", "--domain", "faces", "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    domain, settings, weights, data, output, picture, cache, device = recorder.arguments
+    assert (domain, weights, data, cache, device.type) == (
+        "faces",
+        Path("weights"),
+        Path("data"),
+        Path(".cache"),
+        "cpu",
+    )
+    assert (output, picture) == (Path("results/generators/faces"), Path("docs/images/faces-samples.png"))
+    assert settings.samples >= 2824  # the least that the bars are stated for
+    assert result.stdout.split() == ["psnr_w_plus", "26.500", "≥", "27.000", "not", "met"]
+
+
+def test_label_samples_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr("pipelines.label_samples.label_samples", recorder)
+    assert run("label", "samples", "--domain", "faces", "--device", "cpu").exit_code == 0
+    domain, settings, weights, output, _ = recorder.arguments
+    assert (domain, weights, output) == ("faces", Path("weights"), Path("data/faces/labelled-samples.npz"))
+    assert settings.samples >= 10_000
+    set_param(project, ["labelled_samples", "samples"], 100)
+    result = run("label", "samples", "--domain", "faces")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: params.yaml: labelled_samples: samples: ")
+
+
 def test_evaluate_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
     monkeypatch.setattr("pipelines.evaluate.evaluate", recorder)
@@ -185,7 +217,7 @@ def test_every_command_of_the_graph_is_one_of_the_program_s(tmp_path: Path) -> N
         words = stage.get("do", stage)["cmd"].split()
         assert words[0] == "reinvert"
         words = [word for word in words[1:] if not word.startswith(("-", "$"))]
-        command = words[:2] if words[0] == "train" else words[:1]
+        command = words[:2] if words[0] in ("train", "measure", "label") else words[:1]
         assert run(*command, "--help").exit_code == 0, command
 
 

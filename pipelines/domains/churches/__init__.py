@@ -23,6 +23,11 @@ def render_split(split: str, indices: Tensor, painter: Painter = paint) -> Batch
     return Batch(*render(scene, RESOLUTION, painter), _attributes(scene, split, indices))
 
 
+def draw(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and labels from (B, CHANNELS) uniforms, without oddities."""
+    return render(scenes.scene_from_uniforms(rows))
+
+
 DOMAIN = Domain(
     name="churches",
     resolution=RESOLUTION,
@@ -34,4 +39,6 @@ DOMAIN = Domain(
     attributes=attributes,
     hard_negatives=None,
     uniforms_of_split=scenes.split_uniforms,
+    uniform_names=tuple(scenes.PARAMETERS),
+    draw=draw,
 )

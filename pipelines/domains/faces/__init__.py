@@ -29,6 +29,11 @@ def render_split(split: str, indices: Tensor, painter: Painter = paint) -> Batch
     return Batch(*render(scene, RESOLUTION, painter), _attributes(scene, split, indices))
 
 
+def draw(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and labels from (B, CHANNELS) uniforms, without accessories."""
+    return render(scenes.scene_from_uniforms(rows))
+
+
 def hard_negatives(split: str, indices: Tensor) -> Batch:
     """The same images with another person's geometry under the same skin and hair.
 
@@ -51,4 +56,6 @@ DOMAIN = Domain(
     attributes=attributes,
     hard_negatives=hard_negatives,
     uniforms_of_split=scenes.split_uniforms,
+    uniform_names=(*scenes.IDENTITY, *scenes.APPEARANCE),
+    draw=draw,
 )
