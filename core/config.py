@@ -73,6 +73,10 @@ class Config(Strict):
     """Judge training by domain and judge name."""
     methods: dict[str, MethodConfig]
     runs: dict[str, RunConfig]
+    generator_quality: dict[str, Any] = {}
+    """How generators are measured."""
+    labelled_samples: dict[str, Any] = {}
+    """How a generator's own samples are labelled."""
     evaluation: EvaluationConfig | None = None
     """How runs are measured; None where nothing is, as when only photos are inverted."""
     tolerances: Tolerances | None = None
