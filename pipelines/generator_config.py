@@ -30,10 +30,16 @@ class GeneratorTraining(Strict):
     and leaves it almost frozen in a short supervised phase."""
     learning_rate: float = Field(0.002, gt=0)
     """Of generator and discriminator in the adversarial phase (StyleGAN2's)."""
+    mapping_gain: float = Field(1.0, gt=0)
+    """Multiplies that rate for the mapping network; 1 as in StyleGAN2, whose trainings are a thousand times longer."""
     anchor_weight: float = Field(0.0, ge=0)
     """Weight of the regression loss at the start of the adversarial phase."""
     anchor_images: int = Field(100_000, ge=1)
     """Adversarial images after which that weight has fallen linearly to 0."""
+    anchor_perceptual: float = Field(0.0, ge=0)
+    """Weight of the feature distance (LPIPS of the domain's perceptual judge) inside that regression loss."""
+    critic_weight: float = Field(0.0, ge=0)
+    """Weight of the feature critic's term in the adversarial phase; see pipelines/feature_critic.py."""
     r1_gamma: float = Field(1.0, ge=0)
     r1_every: int = Field(16, ge=1)
     path_length_weight: float = Field(0.0, ge=0)

@@ -1,18 +1,18 @@
-"""Generator training: its formulas against closed forms, and exact resume on a tiny network."""
+"""Generator training on a tiny network: exact resume, going on from published weights, the supervised phase."""
 
-import math
 from pathlib import Path
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn import functional
 
 from core.errors import ReinvertError
 from core.weights import load_weights
 from pipelines import domains
+from pipelines import generator_state as states
 from pipelines import train_generator as training
-from pipelines.domains.faces import scene as scenes
 from pipelines.generator_config import GeneratorTraining
 
 FACES = domains.get("faces")
@@ -31,74 +31,33 @@ class TinyData:
         return (rows[:, :3, None, None] * 2 - 1).expand(-1, -1, 8, 8).contiguous().to(device)
 
 
+class FeatureMaps(nn.Module):
+    """Stands in for the perceptual judge: maps of its channel counts."""
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        pooled = functional.avg_pool2d(images, 2)
+        repeats = [-(-count // 3) for count in states.CRITIC_CHANNELS]
+        return [pooled.repeat(1, n, 1, 1)[:, :c] for n, c in zip(repeats, states.CRITIC_CHANNELS, strict=True)]
+
+
 def tiny(**changes: object) -> GeneratorTraining:
     arguments: dict[str, object] = {
         "recipe": 1, "size": 8, "style_dim": 96, "mapping_layers": 2, "channels": {4: 8, 8: 8}, "batch": 4,
         "regression_images": 8, "adversarial_images": 24, "anchor_weight": 1.0, "anchor_images": 8, "r1_every": 2,
         "path_length_weight": 2.0, "path_length_every": 3, "checkpoint_images": 12, "log_images": 4, "processes": 1,
+        "anchor_perceptual": 0.1, "critic_weight": 0.5,
         "precision": "32-true",
     }  # fmt: skip
     return GeneratorTraining.model_validate(arguments | changes)
 
 
-def test_latents_lie_on_the_sphere_and_encode_the_scene() -> None:
-    indices = torch.arange(200)
-    z = training.latents_of_images(FACES, "train", indices, 128, seed=0)
-    torch.testing.assert_close(z.norm(dim=1), torch.full((200,), math.sqrt(128)))
-    rows = FACES.uniforms_of_split("train", indices)
-    # The normal distribution function of z gives the uniforms back; only images whose quantiles alone are longer
-    # than the sphere are scaled, which at 57 of 128 numbers practically never happens.
-    back = torch.special.ndtr(z[:, : scenes.CHANNELS])
-    torch.testing.assert_close(back, rows, atol=1e-4, rtol=0)
-    with pytest.raises(ReinvertError, match="raise style_dim"):
-        training.latents_of_images(FACES, "train", indices, 64, seed=0)
-
-
-def test_regression_loss_closed_form() -> None:
-    real = torch.zeros(1, 3, 8, 8)
-    # A constant offset of 0.5 has no gradients and is 0.5 at each of three scales.
-    assert training.regression_loss(real + 0.5, real).item() == pytest.approx(1.5)
-    # A checkerboard of +-1 vanishes at the coarser scales; neighbours differ by 2 in both directions.
-    board = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4).expand(1, 3, 8, 8)
-    assert training.regression_loss(board, real).item() == pytest.approx(1 + 2 + 2)
-
-
-def test_r1_of_a_linear_critic_is_the_squared_weight() -> None:
-    critic = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
-    penalty = training.r1_penalty(critic, torch.randn(5, 3, 2, 2))
-    torch.testing.assert_close(penalty, critic[1].weight.square().sum())
-
-
-def test_path_length_of_a_linear_generator() -> None:
-    # images = styles[:, 0] as pixels, so the Jacobian-vector product is the noise itself.
-    styles = torch.randn(6, 2, 12, requires_grad=True)
-    images = styles[:, 0].view(6, 3, 2, 2)
-    noise = torch.randn(6, 3, 2, 2)
-    penalty, mean = training.path_length_penalty(images, styles, torch.zeros(()), noise)
-    lengths = ((noise / 2).flatten(1).square().sum(1) / 2).sqrt()  # mean over two rows, the second zero
-    torch.testing.assert_close(mean, 0.01 * lengths.mean())
-    torch.testing.assert_close(penalty, (lengths - 0.01 * lengths.mean()).square().mean())
-
-
-def test_mixed_styles() -> None:
-    first, second = torch.zeros(400, 3), torch.ones(400, 3)
-    rng = torch.Generator().manual_seed(0)
-    styles = training.mixed_styles(first, second, 10, 0.5, rng)
-    changes = styles[:, 1:, 0] - styles[:, :-1, 0]
-    assert (styles[:, 0] == 0).all()
-    assert (changes >= 0).all()
-    assert (changes.sum(1) <= 1).all()
-    assert abs((changes.sum(1) == 1).float().mean().item() - 0.5) < 0.1  # four standard errors of 1/sqrt(1600)
-    assert (training.mixed_styles(first, second, 10, 0.0, rng) == 0).all()
-
-
-def _run(work_dir: Path, config: GeneratorTraining, stop_after: int | None = None) -> training.State:
+def _run(work_dir: Path, config: GeneratorTraining, stop_after: int | None = None) -> states.State:
     fabric = Fabric(accelerator="cpu", devices=1, precision=config.precision)
-    state = training.build_state(config)
+    state = states.build_state(config)
     if (work_dir / "checkpoint.pt").exists():
-        training.load_checkpoint(work_dir / "checkpoint.pt", state, config)
+        states.load_checkpoint(work_dir / "checkpoint.pt", state, config)
     shortened = config if stop_after is None else config.model_copy(update={"adversarial_images": stop_after})
-    training.fit(fabric, state, TinyData(), shortened, work_dir)  # type: ignore[arg-type]
+    training.fit(fabric, state, TinyData(), shortened, work_dir, FeatureMaps())  # type: ignore[arg-type]
     return state
 
 
@@ -109,7 +68,7 @@ def test_resume_is_exact(tmp_path: Path) -> None:
     _run(tmp_path / "parts", config, stop_after=8)
     parts = _run(tmp_path / "parts", config)
     assert whole["images"] == parts["images"] == 32
-    for name in ("generator", "average", "discriminator"):
+    for name in ("generator", "average", "discriminator", "critic"):
         ours, theirs = whole[name].state_dict(), parts[name].state_dict()
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
@@ -117,6 +76,34 @@ def test_resume_is_exact(tmp_path: Path) -> None:
     logs = [(tmp_path / name / "losses.csv").read_text() for name in ("whole", "parts")]
     assert logs[0] == logs[1]
     assert len(logs[0].splitlines()) == 9
+
+
+def test_published_weights_are_taken_up_where_they_stopped(tmp_path: Path) -> None:
+    config = tiny(path_length_weight=0.0)
+    finished = _run(tmp_path / "work", config)
+    weights = tmp_path / "weights"
+    states.export(FACES, config, tmp_path / "work", weights, "cpu")
+    taken = states.build_state(config)
+    assert states.take_up_weights(weights / "faces", taken, config)
+    assert (taken["images"], taken["steps"]) == (32, 8)
+    for key, value in finished["average"].state_dict().items():
+        assert torch.equal(taken["generator"].state_dict()[key], value)
+        assert torch.equal(taken["average"].state_dict()[key], value)
+    discriminator = taken["discriminator"].state_dict()
+    for key, value in finished["discriminator"].state_dict().items():
+        torch.testing.assert_close(discriminator[key], value, rtol=1e-3, atol=1e-6)  # stored as halves
+    # It goes on from there, and weights of another training are left alone.
+    longer = config.model_copy(update={"adversarial_images": 32})
+    fabric = Fabric(accelerator="cpu", devices=1, precision=config.precision)
+    work = tmp_path / "longer"
+    work.mkdir()
+    training.fit(fabric, taken, TinyData(), longer, work, FeatureMaps())  # type: ignore[arg-type]
+    assert taken["images"] == 40
+    for other in (tiny(seed=1), tiny(recipe=2), tiny(mapping_layers=3)):
+        fresh = states.build_state(other)
+        assert not states.take_up_weights(weights / "faces", fresh, other)
+        assert fresh["images"] == 0
+    assert not states.take_up_weights(tmp_path / "nothing", states.build_state(config), config)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
@@ -131,7 +118,7 @@ def test_regression_learns_and_export_loads(tmp_path: Path) -> None:
     rows = [line.split(",")[1] for line in (tmp_path / "losses.csv").read_text().splitlines()[1:]]
     losses = [float(value) for value in rows]
     assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
-    training.export(FACES, config, tmp_path, tmp_path / "weights", "cpu")
+    states.export(FACES, config, tmp_path, tmp_path / "weights", "cpu")
     tensors, card = load_weights(tmp_path / "weights" / "faces" / "generator")
     assert card.images_seen == 1200
     assert torch.equal(tensors["generator.conv1.conv.weight"], state["average"].state_dict()["conv1.conv.weight"])

@@ -1,0 +1,100 @@
+"""The losses of generator training, as pure functions.
+
+Mescheder et al. 2018 (R1), Karras et al. 2019 (style mixing) and 2020 (path length), Zhang et al. 2018 (distance of
+unit-length features); the supervised parts are ours and explained in pipelines/train_generator.py.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.errors import ReinvertError
+from pipelines.domains.domain import Domain
+
+
+def latents_of_images(domain: Domain, split: str, indices: Tensor, dim: int, seed: int) -> Tensor:
+    """The latent z that stands for each rendered image in supervised pre-training.
+
+    The first C entries are the image's uniforms as standard normal quantiles, the others fill the norm up to
+    sqrt(dim) in a random direction, so that the mapping network's input normalisation changes nothing.
+
+    Returns:
+        (B, dim) float32 with norm sqrt(dim).
+
+    Raises:
+        ReinvertError: the domain describes an image by more numbers than `dim` can carry.
+    """
+    rows = domain.uniforms_of_split(split, indices)
+    known = math.sqrt(2) * torch.erfinv(rows * 2 - 1)
+    free = dim - known.shape[1]
+    if free < known.shape[1] // 2:
+        raise ReinvertError(
+            f"z of {dim} is too small for the {known.shape[1]} numbers behind an image; raise style_dim"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    filling = torch.randn(len(known), free, generator=generator)
+    missing = (dim - known.square().sum(1, keepdim=True)).clamp(min=1.0).sqrt()
+    z = torch.cat([known, functional.normalize(filling, dim=1) * missing], 1)
+    return functional.normalize(z, dim=1) * math.sqrt(dim)
+
+
+def regression_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute difference at three scales plus that of the image gradients (sharp edges), a scalar."""
+    loss = torch.zeros((), device=fake.device)
+    for level in range(3):
+        loss = loss + functional.l1_loss(fake, real)
+        if level == 0:
+            loss = loss + functional.l1_loss(fake.diff(dim=2), real.diff(dim=2))
+            loss = loss + functional.l1_loss(fake.diff(dim=3), real.diff(dim=3))
+        fake, real = functional.avg_pool2d(fake, 2), functional.avg_pool2d(real, 2)
+    return loss
+
+
+def mixed_styles(first: Tensor, second: Tensor, style_count: int, probability: float, rng: torch.Generator) -> Tensor:
+    """Style mixing (StyleGAN): per image, with `probability`, styles from a random layer on come from `second`.
+
+    Args:
+        first, second: (B, D) w codes.
+
+    Returns:
+        (B, style_count, D).
+    """
+    count = len(first)
+    crossover = torch.randint(1, style_count, (count,), generator=rng)
+    mixed = torch.rand(count, generator=rng) < probability
+    crossover = torch.where(mixed, crossover, torch.full_like(crossover, style_count))
+    from_second = torch.arange(style_count)[None, :] >= crossover[:, None]
+    return torch.where(from_second[:, :, None].to(first.device), second[:, None], first[:, None])
+
+
+def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
+    """R1 (Mescheder et al. 2018): mean squared norm of the discriminator's gradient at real images."""
+    real = real.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean()
+
+
+def path_length_penalty(
+    images: Tensor, styles: Tensor, mean_length: Tensor, noise: Tensor, decay: float = 0.01
+) -> tuple[Tensor, Tensor]:
+    """StyleGAN2's path-length regularisation; returns the penalty and the updated running mean length."""
+    noise = noise / math.sqrt(images.shape[2] * images.shape[3])
+    (gradient,) = torch.autograd.grad((images * noise).sum(), styles, create_graph=True)
+    lengths = gradient.square().sum(2).mean(1).sqrt()
+    updated = mean_length + decay * (lengths.mean().detach() - mean_length)
+    return (lengths - updated).square().mean(), updated
+
+
+def unit_features(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Feature maps (B, C, H, W), each position's vector scaled to length 1 (all-zero vectors stay zero)."""
+    return [functional.normalize(found.float(), dim=1, eps=1e-6) for found in maps]
+
+
+def feature_distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+    """LPIPS without calibration, from `unit_features` of both sides: squared differences summed over channels, averaged
+    over positions and images, added over layers; a scalar."""
+    parts = [(a - b).square().sum(1).mean() for a, b in zip(first, second, strict=True)]
+    return torch.stack(parts).sum()
