@@ -49,6 +49,8 @@ class GeneratorTraining(Strict):
     ema_images: int = Field(10_000, ge=1)
     """Half-life of the averaged generator."""
     checkpoint_images: int = Field(8_000, ge=1)
+    fid_images: int = Field(0, ge=0)
+    """Images between two measurements of FID, half a minute each on a CPU core; 0 for none."""
     log_images: int = Field(1_600, ge=1)
     processes: int = Field(2, ge=1)
     """One-thread processes on a CPU; on GPUs one process per device is used instead."""

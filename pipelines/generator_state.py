@@ -38,6 +38,7 @@ _FREE_TO_CHANGE = {
     "critic_weight",
     "processes",
     "checkpoint_images",
+    "fid_images",
     "log_images",
 }
 
@@ -189,6 +190,8 @@ def export(domain: Domain, config: GeneratorTraining, work_dir: Path, weights_di
     tensors = {f"generator.{key}": value for key, value in average.state_dict().items()}
     folder = weights_dir / domain.name / "generator"
     save_samples(average, folder / "samples.png")
+    with atomic_path(folder / "training.csv") as temporary:
+        temporary.write_bytes((work_dir / "losses.csv").read_bytes())
     save_weights(
         folder,
         {**tensors, "latent_mean": mean, "latent_std": torch.as_tensor(std)},

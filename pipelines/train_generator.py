@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from core.errors import ReinvertError
 from core.files import atomic_path
+from methods.networks.stylegan2 import Generator
 from metrics import judges
 from pipelines import domains
 from pipelines.domains import shards
@@ -43,6 +44,7 @@ from pipelines.generator_losses import (
     regression_loss,
     unit_features,
 )
+from pipelines.generator_quality import features_of, fid_of_generator
 from pipelines.generator_state import (
     State,
     build_state,
@@ -52,6 +54,9 @@ from pipelines.generator_state import (
     save_samples,
     take_up_weights,
 )
+
+_FID_SAMPLES = 2824
+"""As many as there are test images; the bars are measured with the same number."""
 
 
 def step_seed(seed: int, rank: int, images: int) -> int:
@@ -215,8 +220,15 @@ def fit(
     config: GeneratorTraining,
     work_dir: Path,
     perceptual: nn.Module | None = None,
+    fid: Callable[[Generator], float] | None = None,
 ) -> None:
-    """Train until the configured number of images, logging and saving into `work_dir` on the way."""
+    """Train until the configured number of images, logging and saving into `work_dir` on the way.
+
+    Args:
+        fabric, state, data, config, perceptual: see `train_step`.
+        work_dir: receives checkpoint, log and sample grids.
+        fid: measures the averaged generator every `fid_images` images and at the end.
+    """
     total = config.regression_images + config.adversarial_images
     parent = os.getppid()
     with tqdm(total=total, initial=state["images"], desc="generator", unit="img", disable=None) as bar:
@@ -227,15 +239,30 @@ def fit(
             bar.update(config.batch)
             done = state["images"] >= total
             if fabric.global_rank == 0:
-                if _due(state, config.log_images, config.batch):
+                if fid is not None and (done or _due(state, config.fid_images, config.batch)):
+                    log["fid"] = fid(state["average"])
+                if "fid" in log or _due(state, config.log_images, config.batch):
                     _append_log(work_dir / "losses.csv", state["images"], log)
                 if done or _due(state, config.checkpoint_images, config.batch):
                     save_checkpoint(work_dir / "checkpoint.pt", state, config)
                     save_samples(state["average"], work_dir / f"samples-{state['images']:08d}.png", fabric.device)
 
 
+def _fid_against_test(
+    domain_name: str, cache: Path, weights_dir: Path, device: torch.device
+) -> Callable[[Generator], float]:
+    """What measures a generator by its FID to the test images that are like the training data."""
+    domain = domains.get(domain_name)
+    data = shards.load(shards.folder_of(domain, "test", cache))
+    indices = torch.arange(len(data))
+    alike = indices[~domain.attributes("test", indices)["out_of_distribution"]]
+    network = judges.load(domain_name, "features", weights_dir).to(device)
+    real = features_of(network, data.images(alike.numpy()), device)
+    return lambda average: fid_of_generator(average, network, real, _FID_SAMPLES, seed=0)
+
+
 def _due(state: State, every: int, batch: int) -> bool:
-    return state["images"] // every != (state["images"] - batch) // every
+    return every > 0 and state["images"] // every != (state["images"] - batch) // every
 
 
 _LOG_COLUMNS = (
@@ -250,6 +277,7 @@ _LOG_COLUMNS = (
     "path_length",
     "critic",
     "critic_generator",
+    "fid",
 )
 
 
@@ -284,7 +312,10 @@ def main(
     perceptual = None
     if config.anchor_perceptual or config.critic_weight:
         perceptual = judges.load(domain_name, "perceptual", weights_dir).to(fabric.device)
-    fit(fabric, state, data, config, work_dir, perceptual)
+    fid = None
+    if config.fid_images:
+        fid = _fid_against_test(domain_name, cache, weights_dir, fabric.device)
+    fit(fabric, state, data, config, work_dir, perceptual, fid)
 
 
 def train_generator(
@@ -309,7 +340,8 @@ def train_generator(
         raise ReinvertError(f"generators.{domain_name}.size is {config.size}, the images are {domain.resolution}")
     work_dir = cache / "train" / f"{domain_name}-generator-{config.recipe}"
     work_dir.mkdir(parents=True, exist_ok=True)
-    shards.ensure(domain, "train", cache)
+    for split in ("train", "test"):
+        shards.ensure(domain, split, cache)
     if torch.cuda.is_available():
         fabric = Fabric(accelerator="cuda", devices="auto", precision=config.precision)
         device = torch.cuda.get_device_name(0)
