@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from core.config import validated
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_text
-from core.weights import WeightsCard, code_version, load_weights, save_weights
-from metrics.judges import ARCHITECTURES, identity_objectives, objectives
+from core.files import atomic_path, atomic_write_json, atomic_write_text
+from core.weights import CARD_FILE, WeightsCard, code_version, load_weights, save_weights
+from metrics.judges import ARCHITECTURES, contrastive, identity_objectives, objectives
 from metrics.judges.augment import augment
 from metrics.judges.config import JudgeTraining
 from metrics.judges.objective import OBJECTIVES, GroundTruth, Objective, TestSet
@@ -36,7 +36,7 @@ from pipelines.domains import shards
 
 _VALIDATION_BATCH = 256
 # Imported for what they register.
-_TASKS = (identity_objectives, objectives)
+_TASKS = (contrastive, identity_objectives, objectives)
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -86,6 +86,7 @@ def setup(
         OBJECTIVES.get(config.objective), truth, output,
         arguments=config.objective_arguments,
     )  # fmt: skip
+    objective.attach(network)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective.to(device)
     parameters = [*network.parameters(), *objective.parameters()]
@@ -225,6 +226,43 @@ def main(
     return save_weights(output_dir, trained.state_dict(), card.model_copy(update={"scores": scores}))
 
 
+def rescore(
+    domain: str,
+    name: str,
+    config: JudgeTraining,
+    training: TrainingSet,
+    test: TestSet,
+    output_dir: Path,
+    device: torch.device,
+) -> WeightsCard:
+    """Score the finished weights in `output_dir` again and write that on their card; the weights stay as they are.
+
+    Raises:
+        ReinvertError: no weights, weights of another network, or scores that need what does not ship.
+    """
+    stored, card = load_weights(output_dir)
+    if (card.architecture, card.arguments) != (config.architecture, config.arguments):
+        raise ReinvertError(f"'{output_dir}' holds another network than judges.{domain}.{name}; train it again")
+    state = setup(f"judges.{domain}.{name}", config, training, len(test.label_names), device)
+    if state["objective"].reads_out:
+        raise ReinvertError(f"the scores of {name} need a layer that is only known while training; train it again")
+    state["network"].load_state_dict(stored)
+    card = card.model_copy(update={"scores": validate(state["network"], state["objective"], test)})
+    atomic_write_json(output_dir / CARD_FILE, card.model_dump())
+    return card
+
+
+def _prepared(
+    domain: str, name: str, config: JudgeTraining | Mapping[str, Any], cache: Path, device: torch.device
+) -> tuple[domains.Domain, JudgeTraining, TrainingSet, TestSet]:
+    """The domain, its checked configuration, and its rendered splits."""
+    if not isinstance(config, JudgeTraining):
+        config = validated(JudgeTraining, config, f"params.yaml: judges.{domain}.{name}")
+    found = domains.get(domain)
+    training = TrainingSet([(shards.ensure(found, split, cache), n) for split, n in config.splits.items()])
+    return found, config, training, test_set(found, cache, device)
+
+
 def train_judge(
     domain: str,
     name: str,
@@ -249,11 +287,20 @@ def train_judge(
     Raises:
         ReinvertError: a mistake in the configuration, a diverging run, a full disk.
     """
-    if not isinstance(config, JudgeTraining):
-        config = validated(JudgeTraining, config, f"params.yaml: judges.{domain}.{name}")
-    found = domains.get(domain)
-    device = torch.device(device)
-    training = TrainingSet([(shards.ensure(found, split, cache), n) for split, n in config.splits.items()])
+    found, config, training, test = _prepared(domain, name, config, cache, torch.device(device))
     inputs = json.dumps([domain, found.recipe, name, config.model_dump()], sort_keys=True)
     folder = work_dir / hashlib.sha256(inputs.encode()).hexdigest()[:12]
-    return main(domain, name, config, training, test_set(found, cache, device), folder, output_dir, device)
+    return main(domain, name, config, training, test, folder, output_dir, torch.device(device))
+
+
+def score_judge(
+    domain: str,
+    name: str,
+    config: JudgeTraining | Mapping[str, Any],
+    output_dir: Path,
+    device: str | torch.device,
+    cache: Path = Path(".cache"),
+) -> WeightsCard:
+    """Score a finished judge again, as when a score is new; see `rescore` and, for the arguments, `train_judge`."""
+    _, config, training, test = _prepared(domain, name, config, cache, torch.device(device))
+    return rescore(domain, name, config, training, test, output_dir, torch.device(device))

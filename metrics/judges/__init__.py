@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from core.weights import load_weights
-from metrics.judges import attributes, features, identity_judge, identity_train, ir_se, parser, perceptual
+from metrics.judges import attributes, features, identity_judge, identity_train, ir_se, moco, parser, perceptual
 from metrics.judges.registry import ARCHITECTURES
 
 
@@ -22,7 +22,8 @@ def load(domain: str, name: str, weights_root: str | Path = Path("weights")) -> 
         domain: for example "faces".
         name: "identity-train", "identity-judge": images -> unit embeddings (B, d). "attributes": images ->
             {"age": (B,) years, "yaw": (B,) degrees}. "parser": images -> logits (B, classes, H, W). "features":
-            images -> (B, d). "perceptual": images -> five feature maps; for distances see `perceptual.lpips_module`.
+            images -> (B, d). "similarity": images -> unit features (B, d). "perceptual": images -> five feature maps;
+            for distances see `perceptual.lpips_module`.
             Images are (B, 3, H, W) in [-1, 1] at the domain's size.
         weights_root: folder that holds `<domain>/<name>/`.
 
@@ -43,6 +44,7 @@ __all__ = [
     "identity_train",
     "ir_se",
     "load",
+    "moco",
     "parser",
     "perceptual",
 ]

@@ -28,6 +28,17 @@ class Augmentation(Strict):
     """Standard deviation of Gaussian noise; half of the images get none."""
 
 
+class Views(Augmentation):
+    """How two views of an image are made for self-supervised training (MoCo v2): geometry changes too."""
+
+    crop: float = pydantic.Field(gt=0, le=1)
+    """Smallest share of the area that is kept; each view draws its own, of the image's shape, and is enlarged again."""
+    flip: float = pydantic.Field(ge=0, le=1)
+    """Share of views that are mirrored."""
+    grey: float = pydantic.Field(ge=0, le=1)
+    """Share of views that lose their colour."""
+
+
 class JudgeTraining(Strict):
     """One judge: network, objective and training run. Nothing has a default, because everything changes a number."""
 

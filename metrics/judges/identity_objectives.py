@@ -12,6 +12,9 @@ from metrics.judges import margins, scoring
 from metrics.judges.layers import unit_length
 from metrics.judges.objective import OBJECTIVES, GroundTruth, Objective, TestSet, attribute
 
+ACROSS = {"yaw": 30.0, "age": 20.0}
+"""Pairs that differ by more than so many degrees or years are also scored apart, where the domain has the attribute."""
+
 
 class MarginSoftmax(Objective):
     """Identity as classification on the sphere, with class centres that know who the person is.
@@ -75,7 +78,8 @@ class MarginSoftmax(Objective):
         embedding = torch.cat([network(images).cpu() for images in test.images()])
         lookalike = torch.cat([network(images).cpu() for images in test.lookalikes()])
         identity = test.attributes["identity"].long()
-        return scoring.identity_scores(embedding, lookalike, identity, test.out_of_distribution, seed=0)
+        across = {name: (test.attributes[name], least) for name, least in ACROSS.items() if name in test.attributes}
+        return scoring.identity_scores(embedding, lookalike, identity, test.out_of_distribution, 0, across)
 
 
 @OBJECTIVES.register("arcface")

@@ -1,7 +1,8 @@
 """MoCo v2's ResNet-50: the similarity of images that show no faces.
 
 Paper: Chen et al., "Improved Baselines with Momentum Contrastive Learning" (arXiv 2003.04297). e4e (arXiv 2102.02766,
-section 3.2), ReStyle and HyperInverter use its pooled features where pSp uses identity.
+section 3.2), ReStyle and HyperInverter use its pooled features where pSp uses identity. The embedded judge
+`similarity` is a small one of these, trained by `contrastive` on the domain's own images at their own size.
 
 Kept oddities: images stay in [-1, 1] although the network was trained on ImageNet's mean and deviation, they are shrunk
 to 224 px by the nearest pixel, and other shapes are squashed to squares.
@@ -14,12 +15,14 @@ from collections.abc import Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from metrics.judges.registry import ARCHITECTURES
 from metrics.judges.resnet import ResNet
 from metrics.judges.similarity import nearest_pixels
 
 _PREFIX = "module.encoder_q."
 
 
+@ARCHITECTURES.register("moco-resnet")
 class MocoNetwork(ResNet):
     """Images (B, 3, H, W) in [-1, 1] -> unit features (B, 4 * widths[-1]).
 

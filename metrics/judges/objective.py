@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -48,6 +49,12 @@ class Objective(nn.Module, ABC):
     Constructors take the ground truth of the training set, the network's output for two images (its widths), then
     keyword arguments from the configuration.
     """
+
+    reads_out: ClassVar[bool] = False
+    """Whether the scores need what was trained beside the network, which does not ship."""
+
+    def attach(self, network: nn.Module) -> None:
+        """Called once, with the untrained network: for tasks that keep a copy of it."""
 
     @abstractmethod
     def loss(

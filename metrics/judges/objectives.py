@@ -114,6 +114,7 @@ class SceneRegression(Objective):
         ignore: attributes that the image does not show, or are no quantities.
     """
 
+    reads_out = True
     mean: Tensor
     spread: Tensor
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -105,6 +105,21 @@ def segmentation_scores(predicted: Tensor, truth: Tensor, names: Sequence[str], 
     }
 
 
+def retrieval_scores(first: Tensor, second: Tensor, ood: Tensor) -> dict[str, float]:
+    """Instance retrieval: how often the nearest of all ``second`` is the same image's.
+
+    Args:
+        first, second: (N, d) unit features of two views of the same images.
+        ood: (N,) bool, out of distribution; the gallery is always all of ``second``.
+
+    Returns:
+        "retrieval_top1", also by distribution of the query.
+    """
+    nearest = (first.double() @ second.double().T).argmax(1)
+    hits = nearest == torch.arange(len(first))
+    return by_distribution(lambda mask: {"retrieval_top1": float(hits[mask].double().mean())}, ood)
+
+
 def identity_pairs(identity: Tensor) -> tuple[Tensor, Tensor]:
     """All pairs i < j of images of one person: two (P,) int64 index tensors."""
     same = identity[:, None] == identity[None, :]
@@ -139,7 +154,14 @@ def stranger_partners(identity: Tensor, ood: Tensor, first: Tensor, second: Tens
     return partner
 
 
-def identity_scores(embedding: Tensor, lookalike: Tensor, identity: Tensor, ood: Tensor, seed: int) -> dict[str, float]:
+def identity_scores(
+    embedding: Tensor,
+    lookalike: Tensor,
+    identity: Tensor,
+    ood: Tensor,
+    seed: int,
+    across: Mapping[str, tuple[Tensor, float]],
+) -> dict[str, float]:
     """Verification: are two images of one person more alike than images of two?
 
     Same pairs are all pairs of images of one person. Each gives two different pairs, whose second image is a random
@@ -152,9 +174,12 @@ def identity_scores(embedding: Tensor, lookalike: Tensor, identity: Tensor, ood:
         identity: (N,) int64.
         ood: (N,) bool; a pair is out of distribution when one of its images is.
         seed: of the random strangers.
+        across: name -> what the images show of it (N,), and the difference from which on a pair counts as across it:
+            for example yaw in degrees and 30. Look-alikes show what the image in whose place they stand shows.
 
     Returns:
-        "auc" over all pairs, "auc_strangers" and "auc_lookalikes" against one kind of different pairs, each also by
+        "auc" over all pairs, "auc_strangers" and "auc_lookalikes" against one kind of different pairs, and
+        "auc_across_<name>" over the pairs, same and different, whose images differ by more than that; each also by
         distribution.
     """
     embedding, lookalike = embedding.double(), lookalike.double()
@@ -169,6 +194,11 @@ def identity_scores(embedding: Tensor, lookalike: Tensor, identity: Tensor, ood:
             "auc": area_under_curve(same[mask], torch.cat([random[mask], hard[mask]])),
             "auc_strangers": area_under_curve(same[mask], random[mask]),
             "auc_lookalikes": area_under_curve(same[mask], hard[mask]),
-        }
+        } | {f"auc_across_{name}": far_apart(*values, mask) for name, values in across.items()}
+
+    def far_apart(values: Tensor, least: float, mask: Tensor) -> float:
+        own = mask & ((values[first] - values[second]).abs() > least)
+        others = mask & ((values[first] - values[stranger]).abs() > least)
+        return area_under_curve(same[own], torch.cat([random[others], hard[own]]))
 
     return by_distribution(score, ood[first] | ood[second])

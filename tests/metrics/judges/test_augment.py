@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from metrics.judges.augment import augment, binomial_blur
-from metrics.judges.config import Augmentation
+from metrics.judges.augment import augment, binomial_blur, crop_and_flip, view
+from metrics.judges.config import Augmentation, Views
 
 _NONE = {"brightness": 0.0, "contrast": 0.0, "colour": 0.0, "blur": 0.0, "noise": 0.0}
 
@@ -59,3 +59,40 @@ def test_colour_scales_channels_apart_and_contrast_together() -> None:
 
 def test_the_result_stays_in_range() -> None:
     assert float(_augmented(brightness=1.0, noise=1.0).abs().max()) <= 1.0
+
+
+def _ramp(count: int, size: int = 16) -> torch.Tensor:
+    """Images whose channels are their own coordinates, -1 to 1 from edge to edge."""
+    places = (torch.arange(size) * 2 + 1) / size - 1
+    row, column = torch.meshgrid(places, places, indexing="ij")
+    return torch.stack([column, row, torch.zeros_like(row)]).expand(count, 3, size, size)
+
+
+def test_a_crop_is_a_part_of_the_image_of_the_size_drawn() -> None:
+    parts = crop_and_flip(_ramp(200), 0.25, 0.5, torch.Generator().manual_seed(0))
+    steps = (parts[:, 0, :, 1:] - parts[:, 0, :, :-1])[:, 8, 3:-3] * 8  # in the middle no edge is repeated
+    down = (parts[:, 1, 1:] - parts[:, 1, :-1])[:, 3:-3, 8] * 8
+    side = steps.abs().mean(1)
+    # A ramp survives bilinear interpolation: the slope is the part's side, the same both ways.
+    torch.testing.assert_close(side[:, None].expand_as(steps), steps.abs(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(down.mean(1), side, rtol=0, atol=1e-5)
+    assert float(side.min()) >= 0.5
+    assert float(side.max()) <= 1
+    # The area is uniform in (0.25, 1) and half of the views are mirrored: three standard errors of 200 draws.
+    assert float(side.square().mean()) == pytest.approx(0.625, abs=0.046)
+    assert float((steps.mean(1) < 0).float().mean()) == pytest.approx(0.5, abs=0.11)
+    centre = parts[:, :2, 7:9, 7:9].mean((2, 3))
+    assert bool((centre.abs() <= 1 - side[:, None] + 1e-5).all())
+    assert float(centre.abs().max()) > 0.2
+
+
+def test_the_whole_image_is_the_image() -> None:
+    torch.testing.assert_close(crop_and_flip(_images(), 1.0, 0.0, torch.Generator()), _images())
+    torch.testing.assert_close(crop_and_flip(_images(), 1.0, 1.0, torch.Generator()), _images().flip(3))
+
+
+def test_views_may_lose_their_colour() -> None:
+    amounts = Views(**_NONE, crop=1.0, flip=0.0, grey=1.0)
+    found = view(_images(), amounts, torch.Generator())
+    expected = (_images() * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    torch.testing.assert_close(found, expected.expand_as(found))

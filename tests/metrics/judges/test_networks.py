@@ -21,6 +21,7 @@ from metrics.judges.perceptual import AlexNetFeatures, lpips_module
 SMALL: dict[str, dict[str, Any]] = {
     "ir-se-resnet": {"size": 32, "stem": 4, "channels": [8, 8], "units": [1, 2], "reduction": 4, "embedding": 6},
     "ir-se": {"size": 32, "stem_stride": 2, "widths": [8, 8], "units": [1, 2], "embedding": 6},
+    "moco-resnet": {"size": 32, "units": [1, 1, 1, 1], "widths": [4, 4, 4, 4]},
     "plain-global-depthwise": {"size": 32, "stem": 4, "channels": [8, 8], "embedding": 6},
     "attribute-regressor": {"size": 32, "channels": [4, 8], "hidden": 5, "outputs": {"age": [50, 17], "yaw": [0, 23]}},
     "u-net": {"size": 32, "classes": 5, "channels": [4, 6, 8]},

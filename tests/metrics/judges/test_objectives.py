@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ReinvertError
-from metrics.judges import identity_objectives, objectives
+from metrics.judges import contrastive, identity_objectives, objectives
 from metrics.judges.objective import OBJECTIVES, GroundTruth, TestSet
 
 NAMES = ("background", "skin", "hat")
@@ -55,8 +55,9 @@ def _margin(name: str, **more: float) -> identity_objectives.MarginSoftmax:
 
 
 def test_names() -> None:
+    assert contrastive.MomentumContrast in [OBJECTIVES.get(name) for name in OBJECTIVES.names()]
     assert sorted(OBJECTIVES.names()) == sorted(
-        ["arcface", "curricularface", "attributes", "segmentation", "scene", "perceptual"]
+        ["arcface", "curricularface", "attributes", "segmentation", "scene", "perceptual", "momentum-contrast"]
     )
 
 

@@ -115,11 +115,11 @@ def _embeddings(noise: float, seed: int) -> tuple[torch.Tensor, torch.Tensor, to
 def test_identity_scores_of_a_perfect_and_of_a_blind_judge() -> None:
     embedding, lookalike, identity = _embeddings(noise=0.05, seed=0)
     ood = torch.arange(80) % 3 == 0
-    perfect = scoring.identity_scores(embedding, lookalike, identity, ood, seed=0)
+    perfect = scoring.identity_scores(embedding, lookalike, identity, ood, 0, {})
     assert set(perfect.values()) == {1.0}
     assert {"auc", "auc_strangers_in_distribution", "auc_lookalikes_out_of_distribution"} <= set(perfect)
     blind = torch.nn.functional.normalize(torch.randn(80, 64, generator=_generator(5)), dim=1)
-    scores = scoring.identity_scores(blind, blind.flip(0), identity, ood, seed=0)
+    scores = scoring.identity_scores(blind, blind.flip(0), identity, ood, 0, {})
     # 120 positives: the standard error of a chance AUC is about 0.03.
     assert scores["auc"] == pytest.approx(0.5, abs=0.12)
 
@@ -127,10 +127,48 @@ def test_identity_scores_of_a_perfect_and_of_a_blind_judge() -> None:
 def test_a_judge_that_sees_skin_and_hair_only_fails_on_lookalikes() -> None:
     embedding, _, identity = _embeddings(noise=0.05, seed=0)
     ood = torch.zeros(80, dtype=torch.bool)
-    scores = scoring.identity_scores(embedding, embedding, identity, ood, seed=0)
+    scores = scoring.identity_scores(embedding, embedding, identity, ood, 0, {})
     assert scores["auc_strangers"] == 1.0
     assert scores["auc_lookalikes"] == 0.5  # the same similarities on both sides
     assert scores["auc"] == pytest.approx(0.75)
+
+
+def test_pairs_across_an_attribute_are_those_far_apart_in_it() -> None:
+    # Each person is seen at four angles, and the embedding changes more with the angle than from person to person.
+    identity, angle = torch.arange(80) // 4, (torch.arange(80) % 4) * 20.0
+    generator = _generator(4)
+    person, place = torch.randn(20, 64, generator=generator), torch.randn(4, 64, generator=generator)
+    vectors = person[identity] + 2 * place[torch.arange(80) % 4]
+    embedding = torch.nn.functional.normalize(vectors, dim=1)
+    ood = torch.zeros(80, dtype=torch.bool)
+    across = {"yaw": (angle, 30.0), "any": (angle, -1.0)}
+    scores = scoring.identity_scores(embedding, embedding.roll(4, 0), identity, ood, 0, across)
+    assert scores["auc_across_any"] == scores["auc"]
+    first, second = scoring.identity_pairs(identity)
+    stranger = scoring.stranger_partners(identity, ood, first, second, seed=0)
+    right, wrong = [], []
+    for i, j, k in zip(first.tolist(), second.tolist(), stranger.tolist(), strict=True):
+        if abs(angle[i] - angle[j]) > 30:
+            right.append(float(embedding[i] @ embedding[j]))
+            wrong.append(float(embedding[i] @ embedding[(j - 4) % 80]))
+        if abs(angle[i] - angle[k]) > 30:
+            wrong.append(float(embedding[i] @ embedding[k]))
+    wins = sum((r > w) + 0.5 * (r == w) for r in right for w in wrong) / (len(right) * len(wrong))
+    # A pair whose float32 and float64 cosines order differently moves the share by one in fifteen thousand.
+    assert scores["auc_across_yaw"] == pytest.approx(wins, abs=5e-4)
+    assert 0.5 < scores["auc_across_yaw"] < 1
+
+
+def test_retrieval_by_hand() -> None:
+    first = torch.eye(4)
+    second = torch.eye(4)[[0, 2, 1, 3]]  # two images are taken for each other
+    ood = torch.tensor([True, True, False, False])
+    assert scoring.retrieval_scores(first, second, ood) == {
+        "retrieval_top1": 0.5,
+        "retrieval_top1_in_distribution": 0.5,
+        "retrieval_top1_out_of_distribution": 0.5,
+    }
+    assert set(scoring.retrieval_scores(first, first, ood).values()) == {1.0}
 
 
 def test_share_ordered() -> None:

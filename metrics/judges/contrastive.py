@@ -1,0 +1,140 @@
+"""Momentum contrast: a network learns to know an image again under another crop, light and colour.
+
+Paper: Chen et al., "Improved Baselines with Momentum Contrastive Learning" (MoCo v2, arXiv 2003.04297), after He et
+al., "Momentum Contrast" (MoCo, arXiv 1911.05722), equations 1 and 2 and algorithm 1. Deviations, all for one short run
+on one device:
+
+- The key encoder normalises with moving averages of the query encoder's statistics (Cai et al., "Exponential Moving
+  Average Normalization", arXiv 2101.08482). Batch statistics would tell query and key apart from strangers without
+  looking, which MoCo prevents by shuffling images between GPUs.
+- The averages are short at first (over about a tenth of the steps so far) and reach `momentum` later: a fixed one would
+  keep the random start for a good part of a thousand steps.
+- The head reads the features that ship, which have length one; they are scaled back to order one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.config import validated
+from metrics.judges import scoring
+from metrics.judges.augment import view
+from metrics.judges.config import Views
+from metrics.judges.layers import unit_length
+from metrics.judges.objective import OBJECTIVES, GroundTruth, Objective, TestSet
+
+
+def contrast(query: Tensor, key: Tensor, strangers: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """InfoNCE, the cross-entropy of telling an image's own key from strangers' (MoCo, equation 1).
+
+    Args:
+        query, key: (B, d) unit vectors, row by row of one image.
+        strangers: (K, d) unit vectors of other images.
+        temperature: divides the cosines.
+
+    Returns:
+        The loss, and the share of queries that are nearest to their own key: scalars.
+    """
+    own = (query * key).sum(1, keepdim=True)
+    logits = torch.cat([own, query @ strangers.T], dim=1) / temperature
+    first = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+    return F.cross_entropy(logits, first), (logits.argmax(1) == first).float().mean()
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, momentum: float) -> None:
+    """``target = momentum target + (1 - momentum) source`` (MoCo, equation 2), statistics of batch norm included.
+
+    Counters, which are whole numbers, are copied.
+    """
+    ours = source.state_dict()
+    for name, value in target.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(ours[name], 1 - momentum)
+        else:
+            value.copy_(ours[name])
+
+
+@OBJECTIVES.register("momentum-contrast")
+class MomentumContrast(Objective):
+    """MoCo v2's task; nothing of the ground truth is used.
+
+    Args:
+        views: fields of `config.Views`.
+        queue: strangers kept, a multiple of the batch.
+        projection: length of the vectors compared in training.
+        temperature: of the loss (v2: 0.2).
+        momentum: of the key encoder, at the end.
+    """
+
+    queue: Tensor
+    steps: Tensor
+
+    def __init__(
+        self,
+        truth: GroundTruth,
+        output: Tensor,
+        views: Mapping[str, float],
+        queue: int,
+        projection: int,
+        temperature: float,
+        momentum: float,
+    ) -> None:
+        super().__init__()
+        width = output.shape[1]
+        self.views = validated(Views, views, "objective_arguments.views")
+        self.temperature, self.momentum = temperature, momentum
+        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, projection))
+        self.register_buffer("queue", unit_length(torch.randn(queue, projection)))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def attach(self, network: nn.Module) -> None:
+        """See `Objective`."""
+        self.key_network = copy.deepcopy(network).requires_grad_(False)
+        self.key_head = copy.deepcopy(self.head).requires_grad_(False)
+
+    @staticmethod
+    def project(network: nn.Module, head: nn.Module, images: Tensor) -> Tensor:
+        """(B, projection) unit vectors, float32."""
+        features = network(images)
+        return unit_length(head(features * features.shape[1] ** 0.5))
+
+    def loss(
+        self, network: nn.Module, images: Tensor, labels: Tensor, attributes: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """See `Objective`."""
+        seed = int(torch.randint(2**62, ()))
+        generator = torch.Generator(images.device).manual_seed(seed)
+        first, second = view(images, self.views, generator), view(images, self.views, generator)
+        with torch.no_grad():
+            done = int(self.steps)
+            momentum = min(self.momentum, (1 + done) / (10 + done))
+            follow(self.key_network, network, momentum)
+            follow(self.key_head, self.head, momentum)
+            key = self.project(self.key_network.eval(), self.key_head, second)
+        query = self.project(network, self.head, first)
+        with torch.autocast(images.device.type, enabled=False):  # half precision would cost the cosines digits
+            loss, recognised = contrast(query, key, self.queue.clone(), self.temperature)
+        self.enqueue(key)
+        return {"loss": loss, "recognised": recognised}
+
+    @torch.no_grad()
+    def enqueue(self, keys: Tensor) -> None:
+        """Put (B, projection) keys in place of the oldest ones."""
+        places = torch.arange(len(keys), device=keys.device) + self.steps * len(keys)
+        self.queue[places % len(self.queue)] = keys
+        self.steps += 1
+
+    def scores(self, network: nn.Module, test: TestSet) -> dict[str, float]:
+        """See `Objective`. "retrieval_top1": share of images whose other view is the nearest of all images' others."""
+        views: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for number, images in enumerate(test.images()):
+            generator = torch.Generator(images.device).manual_seed(number)
+            for found in views:
+                found.append(network(view(images, self.views, generator)).cpu())
+        return scoring.retrieval_scores(torch.cat(views[0]), torch.cat(views[1]), test.out_of_distribution)
