@@ -1,6 +1,6 @@
 """Pictures of a domain for the documentation: what it shows, what its numbers do, its masks, its unusual images.
 
-Nothing is chosen by its looks: the grids are the first images of their split. All is drawn through `Domain`, so a new
+Nothing is chosen by its looks: the grids are spread evenly over their split. All is drawn through `Domain`, so a new
 domain needs no code here; which numbers are worth a row is stated for the domains at hand, else it is the first ones.
 """
 
@@ -27,7 +27,7 @@ _BATCH = 8  # images drawn at once
 # Per domain: the training image that is varied and the numbers that are.
 VARIED: dict[str, tuple[int, tuple[str, ...]]] = {
     "faces": (
-        4,
+        11,
         ("yaw", "age", "smile", "hair_length", "hair_tone", "skin_tone", "facial_hair", "head_width", "light_azimuth"),
     ),
     "churches": (
@@ -43,8 +43,8 @@ LABEL_COLORS = (
 
 
 def random_grid(domain: Domain, rows: int = 6) -> Image.Image:
-    """The first training images."""
-    images = _drawn(domain, "train", torch.arange(rows * COLUMNS))[0]
+    """Training images, evenly spread over the split (neighbours may show one person)."""
+    images = _drawn(domain, "train", _spread(torch.arange(domain.split_size("train")), rows * COLUMNS))[0]
     lines = [("", images[k : k + COLUMNS]) for k in range(0, len(images), COLUMNS)]
     return arrange(lines, [False] * COLUMNS, [[]] * COLUMNS, enlargement=2)
 
@@ -62,8 +62,9 @@ def varied_grid(domain: Domain) -> Image.Image:
 
 
 def mask_grid(domain: Domain, pairs: int = 2) -> Image.Image:
-    """Test images above their labels, with a legend."""
-    images, labels = _drawn(domain, "test", _inside(domain, pairs * COLUMNS))
+    """Test images that training could have shown above their labels, with a legend."""
+    marked = domain.attributes("test", torch.arange(domain.split_size("test")))["out_of_distribution"]
+    images, labels = _drawn(domain, "test", _spread((~marked).nonzero().flatten(), pairs * COLUMNS))
     colors = np.array([LABEL_COLORS[k % len(LABEL_COLORS)] for k in range(len(domain.label_names))], dtype=np.uint8)
     lines = []
     for first in range(0, len(images), COLUMNS):
@@ -132,10 +133,9 @@ def _drawn(domain: Domain, split: str, indices: Tensor) -> tuple[list[Pixels], l
     return images, labels
 
 
-def _inside(domain: Domain, count: int) -> Tensor:
-    """The first `count` test images that training could have shown."""
-    marked = domain.attributes("test", torch.arange(domain.split_size("test")))["out_of_distribution"]
-    return (~marked).nonzero().flatten()[:count]
+def _spread(candidates: Tensor, count: int) -> Tensor:
+    """Every k-th of the candidates, `count` of them."""
+    return candidates[:: len(candidates) // count][:count]
 
 
 def _with_legend(picture: Image.Image, names: tuple[str, ...]) -> Image.Image:
