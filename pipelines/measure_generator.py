@@ -200,8 +200,9 @@ def measure_generator(
         settings: the section `generator_quality` of params.yaml.
         weights: folder of the trained networks.
         data: rendered images, in `<domain>/test`.
-        output_dir: gets metrics.json and real.png, test images in a grid like that of the samples.
-        picture: PNG of uncurated samples, the first ones drawn.
+        output_dir: gets metrics.json, samples.png (the first samples drawn, uncurated) and real.png, test images
+            beside them in a grid of the same shape.
+        picture: a copy of samples.png for the docs.
         cache: folder of unfinished work, for the training images.
         device: where to compute.
 
@@ -218,7 +219,8 @@ def measure_generator(
     samples = quality.draw_samples(loaded.generator, settings.samples, settings.seed)
     rows, columns = GRID
     likely = np.flatnonzero(~test.attributes["out_of_distribution"].bool().numpy())
-    write_grid(samples, picture)
+    for path in (picture, output_dir / "samples.png"):
+        write_grid(samples, path)
     write_grid(test.images(spread(likely, rows * columns)), output_dir / "real.png")
     measured = measure(domain, settings, weights, test, cache, samples, loaded)
     atomic_write_json(output_dir / "metrics.json", measured)

@@ -18,9 +18,9 @@ from PIL import Image
 from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
-from reports import drawing, markdown, pdf, pictures, sections
+from reports import drawing, generators, markdown, pdf, pictures, sections
 from reports.model import Report, Table, numbered, text
-from reports.read import Run, read_cards, read_runs
+from reports.read import Generator, Run, read_cards, read_generators, read_runs
 
 FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
@@ -43,8 +43,9 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
 
     Args:
         config: says which runs there should be.
-        results_dir: holds results/<run>/ as docs/architecture.md describes it.
-        weights_root: holds <domain>/<network>/card.json and <domain>/generator/samples.png, if there is one.
+        results_dir: holds results/<run>/ and results/generators/<domain>/ as docs/architecture.md describes them.
+        weights_root: holds <domain>/<network>/card.json and, of <domain>/generator/, samples.png and training.csv, if
+            there are any.
         output_dir: gets report.md, report.pdf, figures/ and tables/; what older reports left in the latter two goes.
 
     Raises:
@@ -62,9 +63,10 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
         if done:
             worst_by[domain] = "lpips" if all("lpips" in run.per_image for run in done) else "l2"
             lost[domain] = _draw(domain, done, worst_by[domain], figures, drawn)
-        if _samples(weights_root / domain / "generator" / "samples.png", figures / f"samples-{domain}.png"):
-            drawn.add(f"samples-{domain}")
-    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by)
+    measured = read_generators(config, results_dir, weights_root)
+    for generator in measured:
+        _draw_generator(generator, results_dir, weights_root, figures, drawn)
+    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured)
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -78,6 +80,7 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
                 sections.quality_time(material),
                 sections.comparison(material),
                 sections.failures(material),
+                generators.section(measured, drawn),
                 sections.provenance_section(material),
             ],
         )
@@ -113,7 +116,18 @@ def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: 
     return lost
 
 
-def _samples(source: Path, target: Path) -> bool:
+def _draw_generator(generator: Generator, results: Path, weights: Path, folder: Path, drawn: set[str]) -> None:
+    domain, measured = generator.domain, results / "generators" / generator.domain
+    # One grid with the same number of pictures as that of real images; training leaves another behind.
+    samples = measured / "samples.png" if generator.measured else weights / domain / "generator" / "samples.png"
+    for name, source in ((f"real-{domain}", measured / "real.png"), (f"samples-{domain}", samples)):
+        if _enlarged_copy(source, folder / f"{name}.png"):
+            drawn.add(name)
+    if drawing.training_curve(generator.training, folder, f"training-{domain}", FULL_WIDTH * 0.6):
+        drawn.add(f"training-{domain}")
+
+
+def _enlarged_copy(source: Path, target: Path) -> bool:
     if not source.is_file():
         return False
     try:

@@ -18,6 +18,7 @@ from reports.tabulate import heading_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe & Ito (2008), "Color universal design", without the yellow, which is too pale for a line on white.
@@ -88,6 +89,40 @@ def quality_time(runs: Sequence[Run], names: Sequence[str], folder: Path, identi
     return lost
 
 
+def training_curve(points: Sequence[tuple[int, float]], folder: Path, identifier: str, width: float) -> bool:
+    """Draw FID over images seen in training, as figures/<identifier>.svg and .png.
+
+    Args:
+        points: images seen and FID.
+        folder: where the files go.
+        identifier: their stem.
+        width: of the figure, in inches.
+
+    Returns:
+        Whether there was anything to draw: points that are finite and above 0, as a logarithm needs them.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    good = [(images, fid) for images, fid in points if math.isfinite(fid) and fid > 0]
+    if not good:
+        return False
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(width, 2.45), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.plot(*zip(*good, strict=True), marker=MARKERS[0], markersize=3.2, linewidth=1.4, color=PALETTE[0])
+        axes.set_yscale("log")
+        _plain_ticks(axes.yaxis, [fid for _, fid in good])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_xlabel("images seen")
+        axes.set_ylabel(f"{heading_of(registry.get('fid'))}† (lower is better)")
+        save(figure, folder, identifier)
+    return True
+
+
 def save(figure: Figure, folder: Path, identifier: str) -> None:
     """Write a drawing as SVG and as PNG of 300 dots per inch, without dates or versions inside."""
     with atomic_path(folder / f"{identifier}.svg") as temporary:
@@ -97,8 +132,6 @@ def save(figure: Figure, folder: Path, identifier: str) -> None:
 
 
 def _panel(axes: Axes, runs: Sequence[Run], name: str) -> int:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
-
     template, transform, logarithmic = PANELS[name]
     lost = 0
     drawn: list[tuple[float, float]] = []
@@ -127,12 +160,18 @@ def _panel(axes: Axes, runs: Sequence[Run], name: str) -> int:
     for axis, values in ((axes.xaxis, [x for x, _ in drawn]), (axes.yaxis, [y for _, y in drawn])):
         if axis is axes.yaxis and not logarithmic:
             continue
-        # The more decades, the fewer labels in each. Plain numbers, no exponents.
-        decades = math.log10(max(values) / min(values))
-        few, some, many = (1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
-        subdivisions = few if decades > 2.5 else some if decades > 1.2 else many
-        axis.set_major_locator(LogLocator(subs=subdivisions, numticks=20))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_locator(NullLocator())
-        axis.set_minor_formatter(NullFormatter())
+        _plain_ticks(axis, values)
     return lost
+
+
+def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    # The more decades, the fewer labels in each. Plain numbers, no exponents.
+    decades = math.log10(max(values) / min(values))
+    few, some, many = (1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    subdivisions = few if decades > 2.5 else some if decades > 1.2 else many
+    axis.set_major_locator(LogLocator(subs=subdivisions, numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())

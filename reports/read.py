@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,24 @@ class Run:
     def failed(self) -> bool:
         """Whether the run has nothing to show."""
         return bool(self.reason)
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What is known of a domain's generator."""
+
+    domain: str
+    card: Mapping[str, Any] = field(default_factory=dict)
+    """The card of its weights; empty where there are none."""
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    """Its metrics.json; empty where nobody has measured it."""
+    training: Sequence[tuple[int, float]] = ()
+    """Images seen and FID during training, as far as training wrote them down."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether other weights were measured than those present now."""
+        return bool(self.card and self.measured) and self.card["sha256"] != self.measured["sha256"]
 
 
 def group_of(kind: str, arguments: Mapping[str, Any]) -> str:
@@ -140,3 +159,33 @@ def read_cards(weights_root: Path, domains: list[str]) -> list[dict[str, Any]]:
     """The cards of all networks of `domains`, generator first, then by name. Each is a plain mapping."""
     cards = [_json(path) for domain in domains for path in sorted((weights_root / domain).glob("*/card.json"))]
     return sorted(cards, key=lambda card: (domains.index(card["domain"]), card["name"] != "generator", card["name"]))
+
+
+def _training(path: Path) -> list[tuple[int, float]]:
+    try:
+        with open(path, newline="", encoding="utf-8") as handle:
+            return [(int(row["images"]), float(row["fid"])) for row in csv.DictReader(handle) if row.get("fid")]
+    except FileNotFoundError:
+        return []
+    except (KeyError, ValueError) as error:
+        raise ReinvertError(f"'{path}' is not a log of training; get it again with 'dvc pull --force'") from error
+
+
+def read_generators(config: Config, results_dir: Path, weights_root: Path) -> list[Generator]:
+    """The generators of all domains that have one, or numbers of one.
+
+    Raises:
+        ReinvertError: a file is damaged.
+    """
+    found = []
+    for domain in config.domains:
+        folder, measured = weights_root / domain / "generator", results_dir / "generators" / domain / "metrics.json"
+        generator = Generator(
+            domain,
+            _json(folder / "card.json") if (folder / "card.json").is_file() else {},
+            _json(measured) if measured.is_file() else {},
+            _training(folder / "training.csv"),
+        )
+        if generator.card or generator.measured:
+            found.append(generator)
+    return found

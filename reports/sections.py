@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from metrics import registry
-from reports import provenance, tabulate
+from reports import generators, provenance, tabulate
 from reports.model import (
     Block,
     Bullets,
@@ -21,7 +21,7 @@ from reports.model import (
     Warnings,
     text,
 )
-from reports.read import Run
+from reports.read import Generator, Run
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Material:
     """By domain: points that no plot could show."""
     worst_by: Mapping[str, str]
     """By domain: the metric by which failures are chosen."""
+    generators: Sequence[Generator] = field(default_factory=tuple)
 
     @property
     def domains(self) -> list[str]:
@@ -117,6 +118,7 @@ def distrust(material: Material) -> list[Text]:
     missed = provenance.missed_bars(material.cards)
     if missed:
         items.append(text(f"Judges below their bar: {_listed(missed)} ([[judges]])."))
+    items += generators.missed(material.generators)
     smallest = min((tabulate.count_of(run) for run in done), default=0)
     sets = [tabulate.heading_of(registry.get(name)).split(" ")[0] for name in ("fid", "kid")
             if any(name in run.metrics for run in done)]  # fmt: skip
@@ -239,18 +241,4 @@ def provenance_section(material: Material) -> Section:
         provenance.judge_bars(material.cards),
         provenance.all_scores(material.cards),
     ]
-    for domain in material.domains:
-        if f"samples-{domain}" not in material.drawn:
-            continue
-        card = next((card for card in material.cards if (card["domain"], card["name"]) == (domain, "generator")), None)
-        seen = f", {card['images_seen']:,} images seen in training, recipe {card['recipe']}" if card else ""
-        blocks += [
-            Heading(title=f"Generator of {domain}"),
-            Figure(
-                identifier=f"samples-{domain}",
-                caption=text(f"Uncurated samples of the generator of **{domain}**{seen}."),
-                alternative=f"Grid of random samples of the generator of {domain}",
-                width=0.85,
-            ),
-        ]
     return Section(identifier="measured", title="What was measured", blocks=blocks)

@@ -124,8 +124,38 @@ def write_cards(root: Path) -> None:
                 "images_seen": 1_500_000, "seed": 0, "device": "cpu", "code_version": "0123456789ab", "scores": values,
                 "dtype": "float16", "sha256": "a" * 64, "bytes": 10, "parameters": 1_234_567}  # fmt: skip
         (folder / "card.json").write_text(json.dumps(card))
+    (root / "faces" / "generator" / "training.csv").write_text(
+        "images,fid\n8000,60.5\n16000,\n24000,20.25\n32000,31.2\n", encoding="utf-8"
+    )
     samples = _faces(32, 3).astype(np.uint8).reshape(4, 8, 64, 64, 3).transpose(0, 2, 1, 3, 4).reshape(256, 512, 3)
     Image.fromarray(samples).save(root / "faces" / "generator" / "samples.png")
+
+
+def write_generator_results(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    shares = {"complete": 0.953, "eyes": 0.961, "mouth": 0.99}
+    kid = {"samples_test": 21.5, "train_train": -0.01, "train_test": 0.2}
+    fid = {"samples_test": 3.875, "train_train": 0.25, "train_test": 0.5}
+    measured = {
+        "schema": 1, "domain": "faces", "images_seen": 1_500_000, "sha256": "a" * 64, "samples": 2824,
+        "bars": {
+            "completeness": {"value": 0.953, "bar": 0.9, "direction": "at least", "met": True},
+            "fid_test_in_distribution": {"value": 3.875, "bar": 1.5, "direction": "at most", "met": False},
+            "coverage_yaw": {"value": 0.875, "bar": 0.8, "direction": "at least", "met": True},
+            "psnr_w_plus": {"value": 27.25, "bar": 27.0, "direction": "at least", "met": True},
+            "psnr_above_w": {"value": 4.75, "bar": 1.0, "direction": "at least", "met": True},
+        },
+        "completeness": {"samples": shares, "test": shares, "test_in_distribution": shares | {"complete": 0.999},
+                         "test_out_of_distribution": shares | {"complete": 0.947}},
+        "distances": {"test_in_distribution": {"fid": fid, "kid": kid}, "test": {"fid": fid, "kid": kid}},
+        "coverage": {"yaw": {"samples_low": -35.0, "samples_high": 35.0, "real_low": -40.0, "real_high": 40.0,
+                             "coverage": 0.875}},
+        "psnr": {"w_plus": 27.25, "w": 22.5, "mean_code": 12.0, "n": 16},
+    }  # fmt: skip
+    (folder / "metrics.json").write_text(json.dumps(measured))
+    for name, seed in (("real", 4), ("samples", 5)):
+        grid = _faces(60, seed).astype(np.uint8).reshape(5, 12, 64, 64, 3).transpose(0, 2, 1, 3, 4)
+        Image.fromarray(grid.reshape(320, 768, 3)).save(folder / f"{name}.png")
 
 
 @pytest.fixture(scope="session")
@@ -152,3 +182,4 @@ def write_project(folder: Path) -> None:
         else:
             write_run(run, method, error, seconds, seed)
     write_cards(folder / "weights")
+    write_generator_results(folder / "results" / "generators" / "faces")

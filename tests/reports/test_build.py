@@ -13,9 +13,9 @@ from PIL import Image
 
 from core.errors import ReinvertError
 from metrics import registry
-from reports import pictures, sections, tabulate
+from reports import generators, pictures, sections, tabulate
 from reports.build import build_report
-from reports.read import Run, group_of, read_runs
+from reports.read import Run, group_of, read_generators, read_runs
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +175,52 @@ def test_warnings_follow_the_facts(project, config):
     calm = said([run for run in runs if run.method == "hybrid-psp"], [])
     for words in ("failed", "Failed", "weights", "below their bar"):
         assert words not in calm
+
+
+def test_the_bars_of_a_generator_are_printed_as_measured(project, built):
+    rows = {row["measure"]: row for row in _rows(project / "report" / "tables" / "bars-faces.csv")}
+    assert rows["PSNR of W+ optimisation (dB)"] == {
+        "measure": "PSNR of W+ optimisation (dB)", "value": "27.25", "bar": "27.0", "met": "yes"
+    }  # fmt: skip
+    assert rows["FID† to in-distribution test images"]["met"] == "no"
+    assert rows["KID x1000† to all test images"] == {
+        "measure": "KID x1000† to all test images", "value": "21.5", "bar": "", "met": ""
+    }  # fmt: skip
+    assert "Range of yaw over samples, as a share of real images'" in rows
+    markdown = built.markdown.read_text()
+    assert "99.9 % of real in-distribution and 94.7 % of real out-of-distribution" in markdown
+    assert "misses 1 of 5 bars (FID to in-distribution test images)" in markdown
+    assert "the lowest 20.25 after 24,000 images" in markdown
+    for name in ("real-faces.png", "samples-faces.png", "training-faces.svg"):
+        assert f"figures/{name}" in markdown
+    with Image.open(project / "report" / "figures" / "samples-faces.png") as picture:
+        assert picture.size == (2 * 768, 2 * 320)  # the grid that was measured, not the one of training
+
+
+def test_a_generator_that_nobody_measured_still_shows_its_samples(project, config, tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(project / "results", results)
+    shutil.rmtree(results / "generators")
+    markdown = build_report(config, results, project / "weights", tmp_path / "report").markdown.read_text()
+    assert "Not measured yet: `reinvert measure generator --domain faces` does it." in markdown
+    assert "figures/samples-faces.png" in markdown
+    assert "figures/real-faces.png" not in markdown
+    assert "bars-faces" not in markdown
+
+
+def test_numbers_of_other_weights_are_told(project, config, tmp_path):
+    measured = tmp_path / "results" / "generators" / "faces" / "metrics.json"
+    shutil.copytree(project / "results" / "generators" / "faces", measured.parent)
+    (generator,) = read_generators(config, tmp_path / "results", project / "weights")
+    assert not generator.stale
+    assert generator.training == [(8000, 60.5), (24000, 20.25), (32000, 31.2)]
+    measured.write_text(json.dumps(json.loads(measured.read_text()) | {"sha256": "b" * 64}))
+    (generator,) = read_generators(config, tmp_path / "results", project / "weights")
+    assert generator.stale
+    assert "measured with other weights" in "".join(
+        span.text for line in generators.missed([generator]) for span in line
+    )
+    assert read_generators(config, tmp_path, tmp_path) == []
 
 
 def test_groups():
