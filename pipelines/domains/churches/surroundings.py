@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pipelines.domains.canvas import Canvas, blend, hsv, inside, palette, scale, smoothstep
+from pipelines.domains.canvas import Canvas, Color, blend, hsv, inside, palette, scale, smoothstep
 from pipelines.domains.churches.church import SNOW, Church
 from pipelines.domains.churches.scene import CLOUDS, LABELS, TREES
 
@@ -69,7 +69,7 @@ def paint_clouds(canvas: Canvas, church: Church) -> None:
         canvas.paint(0.88 * mask, scale(top, 0.86 + 0.14 * smoothstep(-0.2, 0.35, y)))
 
 
-def _snowy(church: Church, color: list[Tensor], amount: Tensor | float) -> list[Tensor | float]:
+def _snowy(church: Church, color: Color, amount: Tensor | float) -> list[Tensor | float]:
     return blend(color, church.lit(SNOW), amount * church.scene["snow"])
 
 
