@@ -106,7 +106,7 @@ def section(generators: Sequence[Generator], drawn: Collection[str]) -> Section:
             blocks.append(bars(generator))
         else:
             blocks.append(
-                Paragraph(text=text(f"Not measured: `reinvert measure generator --domain {domain}` does it."))
+                Paragraph(text=text(f"Not measured yet: `reinvert measure generator --domain {domain}` does it."))
             )
         if f"training-{domain}" in drawn:
             finite = [(images, fid) for images, fid in generator.training if math.isfinite(fid)]
