@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from core.weights import load_weights
-from metrics.judges import attributes, features, identity_judge, identity_train, ir_se, moco, parser, perceptual
+from metrics.judges import attributes, features, identity_judge, ir_se, moco, parser, perceptual
 from metrics.judges.registry import ARCHITECTURES
 
 
@@ -41,7 +41,6 @@ __all__ = [
     "attributes",
     "features",
     "identity_judge",
-    "identity_train",
     "ir_se",
     "load",
     "moco",

@@ -74,6 +74,8 @@ class MomentumContrast(Objective):
 
     queue: Tensor
     steps: Tensor
+    key_network: nn.Module
+    key_head: nn.Module
 
     def __init__(
         self,

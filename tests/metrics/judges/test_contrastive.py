@@ -23,10 +23,11 @@ class _Unit(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, 8, 5, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(3))
+        self.convolution = nn.Conv2d(3, 8, 5, 2)
+        self.pooled = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(3))
 
     def forward(self, images: Tensor) -> Tensor:
-        return nn.functional.normalize(self.layers(images).flatten(1).float(), dim=1)
+        return nn.functional.normalize(self.pooled(self.convolution(images)).flatten(1).float(), dim=1)
 
 
 def _objective(network: nn.Module, queue: int = 12, **more: Any) -> MomentumContrast:
@@ -77,15 +78,16 @@ def test_keys_replace_the_oldest() -> None:
 def test_keys_get_no_gradient_and_follow_the_network() -> None:
     network = _Unit()
     objective = _objective(network)
-    before = objective.key_network.layers[0].weight.clone()  # type: ignore[union-attr, index]
+    assert isinstance(objective.key_network, _Unit)
+    before = objective.key_network.convolution.weight.clone()
     with torch.no_grad():
-        network.layers[0].weight.add_(1.0)
+        network.convolution.weight.add_(1.0)
     objective.loss(network, _images(), torch.zeros(0), {})["loss"].backward()
     assert all(parameter.grad is None for parameter in objective.key_network.parameters())
-    assert network.layers[0].weight.grad is not None
+    assert network.convolution.weight.grad is not None
     # At the first step the momentum is 1 / 10.
-    torch.testing.assert_close(objective.key_network.layers[0].weight, before + 0.9)  # type: ignore[union-attr, index]
-    assert "key_network.layers.0.weight" in objective.state_dict()
+    torch.testing.assert_close(objective.key_network.convolution.weight, before + 0.9)
+    assert "key_network.convolution.weight" in objective.state_dict()
 
 
 def test_a_small_step_down_the_gradient_lowers_the_loss() -> None:

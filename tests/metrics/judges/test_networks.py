@@ -13,13 +13,12 @@ from metrics import judges
 from metrics.judges.attributes import AttributeRegressor
 from metrics.judges.features import PooledFeatures
 from metrics.judges.identity_judge import PlainGlobalDepthwise
-from metrics.judges.identity_train import IrSeResNet, SqueezeExcitation
+from metrics.judges.ir_se import SqueezeExcitation
 from metrics.judges.layers import grid_after, space_to_depth
 from metrics.judges.parser import UNet
 from metrics.judges.perceptual import AlexNetFeatures, lpips_module
 
 SMALL: dict[str, dict[str, Any]] = {
-    "ir-se-resnet": {"size": 32, "stem": 4, "channels": [8, 8], "units": [1, 2], "reduction": 4, "embedding": 6},
     "ir-se": {"size": 32, "stem_stride": 2, "widths": [8, 8], "units": [1, 2], "embedding": 6},
     "moco-resnet": {"size": 32, "units": [1, 1, 1, 1], "widths": [4, 4, 4, 4]},
     "plain-global-depthwise": {"size": 32, "stem": 4, "channels": [8, 8], "embedding": 6},
@@ -58,7 +57,7 @@ def test_an_image_gives_the_same_in_any_batch(name: str) -> None:
         torch.testing.assert_close(_flat(network(_images()[i : i + 1])), together[i : i + 1], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["ir-se-resnet", "ir-se", "plain-global-depthwise"])
+@pytest.mark.parametrize("name", ["ir-se", "plain-global-depthwise"])
 def test_embeddings_have_length_one(name: str) -> None:
     embedding = _build(name)(_images())
     assert embedding.shape == (3, 6)
@@ -93,14 +92,17 @@ def test_every_pixel_of_the_parser_can_see_its_own_input() -> None:
     assert float(images.grad[1:].abs().sum()) == 0
 
 
-def test_squeeze_excitation_with_closed_gates_halves_and_with_open_ones_keeps() -> None:
-    gate = SqueezeExcitation(4, 2)
-    features = torch.randn(2, 4, 3, 3)
+def test_squeeze_excitation_scales_channels_by_what_the_means_say() -> None:
+    gate = SqueezeExcitation(4)
+    features = torch.rand(2, 4, 3, 3)
     for parameter in gate.parameters():
         nn.init.zeros_(parameter)
     torch.testing.assert_close(gate(features), features / 2)
-    nn.init.constant_(gate.excite.bias, 50.0)
-    torch.testing.assert_close(gate(features), features)
+    nn.init.ones_(gate.fc1.weight)
+    gate.fc2.weight.data[1] = 100.0  # the means are positive: wide open
+    gate.fc2.weight.data[2] = -100.0
+    expected = features * torch.tensor([0.5, 1.0, 0.0, 0.5])[:, None, None]
+    torch.testing.assert_close(gate(features), expected)
 
 
 def test_space_to_depth_loses_nothing() -> None:
@@ -114,7 +116,6 @@ def test_space_to_depth_loses_nothing() -> None:
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: IrSeResNet(20, 4, [8, 8], [1, 1], 4, 6),
         lambda: PlainGlobalDepthwise(20, 4, [8, 8], 6),
         lambda: PooledFeatures(18, 4, [8], 7),
         lambda: UNet(18, 5, [4, 6, 8]),
