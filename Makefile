@@ -9,10 +9,11 @@ export OMP_NUM_THREADS ?= 1
 # Stages call `reinvert`, so the environment's programs come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test conformance lint
+.PHONY: help setup repro retrain test conformance lint
 
 help:
 	@echo "make repro         render, invert, measure, report (about 10 minutes the first time)"
+	@echo "make retrain       train every network anew, then the same (hours on a CPU)"
 	@echo "make test          run the tests"
 	@echo "make conformance   compare every published network with the official code's outputs (minutes)"
 	@echo "make lint          ruff and mypy"
@@ -36,6 +37,11 @@ repro: $(STAMP)
 	@echo
 	@echo "The report: $(CURDIR)/reports/report.pdf"
 	@echo "            $(CURDIR)/reports/report.md"
+
+# From nothing: without weights and unfinished work, every stage runs. After an interruption, `make repro` goes on.
+retrain: $(STAMP)
+	@rm -rf weights .cache/train .cache/training
+	@$(BIN)/dvc repro --force
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest

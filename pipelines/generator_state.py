@@ -39,6 +39,7 @@ _FREE_TO_CHANGE = {
     "processes",
     "checkpoint_images",
     "fid_images",
+    "mapping_gain",
     "log_images",
 }
 
