@@ -135,7 +135,12 @@ def load(folder: str | Path) -> Official:
     Raises:
         ReinvertError: it is missing, altered, or not of official networks.
     """
-    state, card = load_weights(folder)
+    try:
+        state, card = load_weights(folder)
+    except ReinvertError as error:
+        # What is wrong is the same for all weights; the remedy is another one here.
+        wrong = str(error).partition(";")[0]
+        raise ReinvertError(f"{wrong}; run 'reinvert weights convert {Path(folder).name}'") from error
     modules: dict[str, nn.Module] = {}
     arguments: dict[str, dict[str, Any]] = {}
     try:

@@ -67,7 +67,7 @@ def convert(names: Names = None, checkpoints: Checkpoints = CHECKPOINTS) -> None
     """Write checkpoints as safetensors, so that nothing needs the authors' files; by default all that are here."""
 
     def do(card: CheckpointCard) -> str:
-        if store.is_converted(card, checkpoints):
+        if store.is_converted(card, checkpoints, intact=True):
             return f"{checkpoints / card.name}: converted already"
         done = store.convert(card, checkpoints)
         return f"{checkpoints / card.name}: {done.parameters:,} values, {done.bytes:,} bytes"

@@ -167,12 +167,12 @@ def _transfer(
         status = f"{answer.status_code} {answer.reason}"
         if answer.status_code >= 500 or answer.status_code in RETRY:
             raise _TryAgainError(status)
-        if answer.status_code == 416:
+        if have and answer.status_code == 416:
             part.unlink()
             raise _TryAgainError("the server's file is another one now")
-        if answer.status_code not in (200, 206):
+        resumed = have > 0 and answer.status_code == 206
+        if not resumed and answer.status_code != 200:
             raise DownloadFailedError(status)
-        resumed = answer.status_code == 206
         if resumed:
             total = _total_of_range(answer.headers.get("Content-Range", ""), have)
         else:

@@ -98,9 +98,10 @@ def fetch(card: CheckpointCard, root: Path) -> Record:
         ReinvertError: it could not be had (with the manual route); what came or is there is not what is on record.
     """
     with _alone(card, root):
-        if not place(card, root).is_file():
+        came = not place(card, root).is_file()
+        if came:
             _download(card, root)
-        record = _compare(card, root, card.address)
+        record = _compare(card, root, card.address if came else None)
         _save(record, card, root)
     return record
 
@@ -149,15 +150,17 @@ def convert(card: CheckpointCard, root: Path) -> WeightsCard:
     return converted.save(networks, root / card.name, card.name, card.domain, source)
 
 
-def is_converted(card: CheckpointCard, root: Path) -> bool:
-    """Whether there is a conversion, and of the file on record where one is."""
+def is_converted(card: CheckpointCard, root: Path, *, intact: bool = False) -> bool:
+    """Whether there is a conversion, and of the file on record where one is; `intact`: its own hash is checked, too."""
     from core.weights import CARD_FILE, WEIGHTS_FILE, load_card
 
     folder = root / card.name
     if not (folder / CARD_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
         return False
-    source, record = load_card(folder).source, load_record(card, root)
-    return source is not None and (record is None or source.sha256 == record.sha256)
+    converted, record = load_card(folder), load_record(card, root)
+    if converted.source is None or (record is not None and converted.source.sha256 != record.sha256):
+        return False
+    return not intact or sha256_of(folder / WEIGHTS_FILE) == converted.sha256
 
 
 def _download(card: CheckpointCard, root: Path) -> None:

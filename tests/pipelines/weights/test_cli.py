@@ -14,6 +14,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from core.errors import ReinvertError
+from core.weights import WEIGHTS_FILE
 from methods.networks.stylegan2 import Generator
 from methods.official import converted
 from pipelines.cli import app
@@ -203,6 +205,8 @@ def test_a_file_put_there_by_hand_is_verified_and_recorded(card: CheckpointCard,
     assert "tiny is not there; run 'reinvert weights fetch tiny', or put tiny.pt here" in said
     (folder / "tiny.pt").write_bytes(CONTENT)
     assert said_state() == "fetched"
+    run("fetch", "tiny")
+    assert lock(folder)["address"] is None
     run("verify")
     assert lock(folder)["verified"] and lock(folder)["address"] is None
     assert said_state() == "verified"
@@ -232,6 +236,20 @@ def test_a_conversion_of_another_file_does_not_count(card: CheckpointCard, folde
     torch.manual_seed(1)
     expected = Generator(16, style_dim=8, mapping_layers=2, channels=CHANNELS).state_dict()["input.input"]
     assert torch.equal(converted.load(folder).modules["generator"].state_dict()["input.input"], expected)
+
+
+def test_an_altered_conversion_is_said_and_made_again(card: CheckpointCard, folder: Path) -> None:
+    with pytest.raises(ReinvertError, match="no weights in .*run 'reinvert weights convert tiny'"):
+        converted.load(folder)
+    run("fetch", "tiny")
+    run("convert", "tiny")
+    path = folder / WEIGHTS_FILE
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ReinvertError, match="was altered.*run 'reinvert weights convert tiny'"):
+        converted.load(folder)
+    run("convert", "tiny")
+    assert path.read_bytes() == whole
 
 
 def test_of_several_the_good_ones_are_done(
