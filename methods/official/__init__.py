@@ -27,7 +27,7 @@ from methods.official import (  # noqa: F401  (each registers its layouts)
     rosinality,
 )
 from methods.official.checkpoint import load
-from methods.official.layout import DOMAIN_SIZES, LAYOUTS, Content, Layout, MismatchError, Official
+from methods.official.layout import DOMAIN_SIZES, LAYOUTS, Content, Layout, MismatchError, Official, RefusedError
 
 UNKNOWN = "unknown"
 
@@ -48,6 +48,8 @@ def read(path: str | Path, layout: str, domain: str | None = None) -> Official:
     content = load(path)
     try:
         official = entry.read(content, domain)
+    except RefusedError as refusal:
+        raise ReinvertError(f"'{path}' {refusal}") from refusal
     except MismatchError as mismatch:
         raise ReinvertError(
             f"'{path}' cannot be read as {entry.description}: it {mismatch}; {_appearance(content, layout)}"

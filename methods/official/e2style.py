@@ -12,7 +12,6 @@ from typing import Any
 
 from torch import Tensor
 
-from core.errors import ReinvertError
 from methods.networks.e2style import E2Style, StageEncoder
 from methods.networks.stylegan2 import Generator
 from methods.official import shapes
@@ -65,10 +64,7 @@ def _read(content: Content, domain: str | None) -> Official:
         first, *later = (StageEncoder(**arguments) for arguments in stages)
         return E2Style(first, later, Generator(**generator_arguments))
 
-    try:
-        whole = network(build, state)
-    except ReinvertError as error:  # sizes that no encoder has
-        raise MismatchError(f"has no E2Style encoders: {error}") from error
+    whole = network(build, state)
     return Official(
         modules={"e2style": whole, "generator": whole.decoder},
         latent_avg=latent_mean(content.get("latent_avg"), drawn.style_dim),

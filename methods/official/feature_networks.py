@@ -25,7 +25,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from core.errors import ReinvertError
 from methods.official import shapes
 from methods.official.layout import LAYOUTS, Content, Layout, MismatchError, Official, count, derived, network, tensors
 from metrics.judges import age, moco
@@ -36,6 +35,7 @@ from metrics.judges.pose import PoseNetwork
 from metrics.judges.resnet import ResNet
 
 _QUERY = "module.encoder_q."
+EXCITATION = "body.0.res_layer.5.fc1.weight"
 State = dict[str, Tensor]
 
 
@@ -46,8 +46,8 @@ def _flat(content: Content) -> Content:
 
 def _face_arguments(state: State, excite: bool) -> dict[str, Any]:
     body = shapes.ir_body(state)
-    if excite != ("body.0.res_layer.5.fc1.weight" in state):
-        raise KeyError("body.0.res_layer.5.fc1.weight" if excite else "output_layer.4.running_mean")
+    if excite != (EXCITATION in state):
+        raise MismatchError(f"{'lacks' if excite else 'has an unknown'} '{EXCITATION}'")
     side = shapes.square_root(state["output_layer.3.weight"].shape[1] // body["widths"][-1])
     return body | {
         "size": 16 * side,
@@ -140,10 +140,7 @@ def _register(
     def read(content: Content, _domain: str | None) -> Official:
         state = tensors(chosen(_flat(content)), "a state dict of this network")
         found = derived(arguments, state)
-        try:
-            module = network(lambda: build(**found), renamed(state, found))
-        except ReinvertError as error:  # sizes that no network has
-            raise MismatchError(f"has no such network: {error}") from error
+        module = network(lambda: build(**found), renamed(state, found))
         return Official({role: module}, None, {}, layout, {role: found})
 
     def resembles(content: Content) -> bool:
@@ -159,7 +156,7 @@ _register(
     "identity",
     FaceNetwork,
     lambda state: _face_arguments(state, excite=True),
-    telling="body.0.res_layer.5.fc1.weight",
+    telling=EXCITATION,
     absent="styles.0.linear.weight",
 )
 _register(
@@ -169,7 +166,7 @@ _register(
     FaceNetwork,
     lambda state: _face_arguments(state, excite=False),
     telling="output_layer.3.weight",
-    absent="body.0.res_layer.5.fc1.weight",
+    absent=EXCITATION,
 )
 _register(
     "insightface-50",

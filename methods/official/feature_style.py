@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import Tensor
 
-from core.errors import ReinvertError
 from methods.networks.feature_style import FeatureStyleEncoder, published_names
 from methods.official import shapes
 from methods.official.layout import (
@@ -18,7 +17,6 @@ from methods.official.layout import (
     LAYOUTS,
     Content,
     Layout,
-    MismatchError,
     Official,
     check_domain,
     count,
@@ -48,10 +46,7 @@ def _read(content: Content, domain: str | None) -> Official:
     state = tensors(content, "a state dict")
     arguments = derived(_arguments, state)
     check_domain(domain, 2 ** (arguments["style_count"] // 2 + 1), DOMAIN_SIZES)
-    try:
-        encoder = network(lambda: FeatureStyleEncoder(**arguments), published_names(state, arguments["units"]))
-    except ReinvertError as error:  # sizes that no encoder has
-        raise MismatchError(f"has no Feature-Style encoder: {error}") from error
+    encoder = network(lambda: FeatureStyleEncoder(**arguments), published_names(state, arguments["units"]))
     return Official({"encoder": encoder}, None, {}, "", {"encoder": arguments})
 
 

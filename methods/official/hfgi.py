@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import Tensor
 
-from core.errors import ReinvertError
 from methods.networks.hfgi import HFGI, ConsultationEncoder, DistortionAlignment
 from methods.official.layout import (
     LAYOUTS,
@@ -55,10 +54,7 @@ def _read(content: Content, domain: str | None) -> Official:
     reader, arguments = encoder(part(state, "encoder."), "encoder.", drawn.style_dim, offsets_from_first=True)
     if arguments.get("style_count") != drawn.style_count:
         raise MismatchError(f"has an encoder of {arguments.get('style_count')} styles for {drawn.style_count}")
-    try:
-        both = network(lambda: HFGI(DistortionAlignment(**alignment), ConsultationEncoder(**consultation)), added)
-    except ReinvertError as error:
-        raise MismatchError(f"has no networks of HFGI: {error}") from error
+    both = network(lambda: HFGI(DistortionAlignment(**alignment), ConsultationEncoder(**consultation)), added)
     return Official(
         modules={"encoder": reader, "hfgi": both, "generator": drawn},
         latent_avg=latent_mean(content.get("latent_avg"), drawn.style_dim),

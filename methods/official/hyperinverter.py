@@ -13,7 +13,6 @@ from typing import Any
 
 from torch import Tensor
 
-from core.errors import ReinvertError
 from methods.networks import layouts
 from methods.networks.encoders import GradualStyleEncoder
 from methods.networks.hyperinverter import HyperInverter
@@ -42,7 +41,6 @@ from methods.official.rosinality import generator
 ENCODERS = ("w_encoder.", "w_bar_encoder.")
 NETWORKS = (*ENCODERS, "hypernet.")
 DISCRIMINATOR = "discriminator."
-ENCODER_SIZE = 256
 
 
 def _hypernetwork_arguments(state: dict[str, Tensor]) -> dict[str, Any]:
@@ -66,10 +64,6 @@ def _hypernetwork_arguments(state: dict[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def _single_arguments(state: dict[str, Tensor]) -> dict[str, Any]:
-    return shapes.encoder_body(state) | {"size": ENCODER_SIZE, "style_dim": len(state["linear.weight"])}
-
-
 def _read(content: Content, domain: str | None) -> Official:
     state = tensors(content.get("state_dict"), "a 'state_dict' of networks")
     others = sorted(name for name in state if not name.startswith((*NETWORKS, DISCRIMINATOR)))
@@ -77,7 +71,7 @@ def _read(content: Content, domain: str | None) -> Official:
         raise MismatchError(f"has an unknown '{others[0]}' ({len(others)} keys beside HyperInverter's networks)")
     hypernet = derived(_hypernetwork_arguments, part(state, "hypernet."))
     check_domain(domain, hypernet["size"])
-    w_encoder = derived(_single_arguments, part(state, "w_encoder."))
+    w_encoder = derived(shapes.last_layer_encoder, part(state, "w_encoder."))
     w_bar_encoder = derived(
         lambda found: shapes.gradual_encoder(found, hypernet["code_size"]), part(state, "w_bar_encoder.")
     )
@@ -88,10 +82,7 @@ def _read(content: Content, domain: str | None) -> Official:
         encoders = LastLayerEncoder(**w_encoder), GradualStyleEncoder(**w_bar_encoder)
         return HyperInverter(*encoders, HyperNetwork(**hypernet), size=w_bar_encoder["size"])
 
-    try:
-        method = network(build, {name: value for name, value in state.items() if not name.startswith(DISCRIMINATOR)})
-    except ReinvertError as error:  # sizes that no network has
-        raise MismatchError(f"has no networks of HyperInverter: {error}") from error
+    method = network(build, {name: value for name, value in state.items() if not name.startswith(DISCRIMINATOR)})
     parts = {"w_encoder": w_encoder, "w_bar_encoder": w_bar_encoder, "hypernet": hypernet}
     official = Official(
         modules={"hyperinverter": method},
@@ -112,11 +103,8 @@ def _read_w_encoder(content: Content, domain: str | None) -> Official:
     if others:
         raise MismatchError(f"has an unknown '{others[0]}' ({len(others)} keys beside encoder and decoder)")
     encoding = part(state, "encoder.")
-    arguments = derived(_single_arguments, encoding)
-    try:
-        reader = network(lambda: LastLayerEncoder(**arguments), encoding, "encoder.")
-    except ReinvertError as error:
-        raise MismatchError(f"has no encoder of one style: {error}") from error
+    arguments = derived(shapes.last_layer_encoder, encoding)
+    reader = network(lambda: LastLayerEncoder(**arguments), encoding, "encoder.")
     official = Official(
         modules={"encoder": reader},
         latent_avg=latent_mean(content.get("latent_avg"), arguments["style_dim"]),

@@ -12,14 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.errors import ReinvertError
 from methods.networks.idinvert import InDomainEncoder
 from methods.networks.stylegan1 import Generator
 from methods.official.layout import (
     LAYOUTS,
     Content,
     Layout,
-    MismatchError,
     Official,
     count,
     derived,
@@ -51,10 +49,7 @@ def _encoder_arguments(state: dict[str, Tensor]) -> dict[str, Any]:
 def _read_encoder(content: Content, _domain: str | None) -> Official:
     state = tensors(content, "a state dict")
     arguments = derived(_encoder_arguments, state)
-    try:
-        encoder = network(lambda: InDomainEncoder(**arguments), state)
-    except ReinvertError as error:  # sizes that no encoder has
-        raise MismatchError(f"has no in-domain encoder: {error}") from error
+    encoder = network(lambda: InDomainEncoder(**arguments), state)
     return Official({"encoder": encoder}, None, {}, "", {"encoder": arguments})
 
 
@@ -82,10 +77,7 @@ def _read_generator(content: Content, _domain: str | None) -> Official:
     arguments = derived(_generator_arguments, state)
     rows = torch.ones(1, 2 * len(arguments["channels"]), 1)
     rows[:, :TRUNCATED_ROWS] = TRUNCATION
-    try:
-        generator = network(lambda: Generator(**arguments), state | {STRENGTHS: rows})
-    except ReinvertError as error:
-        raise MismatchError(f"has no StyleGAN1 generator: {error}") from error
+    generator = network(lambda: Generator(**arguments), state | {STRENGTHS: rows})
     return Official({"generator": generator}, state["truncation.w_avg"].float(), {}, "", {"generator": arguments})
 
 
@@ -101,10 +93,7 @@ def _vgg_arguments(state: dict[str, Tensor]) -> dict[str, Any]:
 def _read_vgg(content: Content, _domain: str | None) -> Official:
     state = tensors(content, "a state dict")
     arguments = derived(_vgg_arguments, state)
-    try:
-        features = network(lambda: Vgg16(**arguments), state)
-    except ValueError as error:  # fewer layers than the one that is compared
-        raise MismatchError(f"has no VGG-16: {error}") from error
+    features = network(lambda: Vgg16(**arguments), state)
     return Official({"features": features}, None, {}, "", {"features": arguments})
 
 

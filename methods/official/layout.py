@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from core.errors import ReinvertError
 from core.registry import Registry, unknown_name
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -91,7 +92,7 @@ def tensors(value: object, what: str) -> dict[str, Tensor]:
         MismatchError: it is none.
     """
     if not isinstance(value, Mapping) or not value:
-        raise MismatchError(f"has no {what}")
+        raise MismatchError(f"holds nothing where {what} should be")
     state: dict[str, Tensor] = {}
     for name, tensor in value.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
@@ -120,7 +121,7 @@ def derived(derive: Callable[[dict[str, Tensor]], Value], state: dict[str, Tenso
         return derive(state)
     except KeyError as error:
         raise MismatchError(f"lacks '{error.args[0]}'") from error
-    except (IndexError, ValueError, ZeroDivisionError, OverflowError) as error:
+    except (ArithmeticError, ValueError, IndexError, TypeError) as error:
         raise MismatchError("has keys of this layout with shapes that fit no network") from error
 
 
@@ -145,10 +146,13 @@ def network(build: Callable[[], Network], state: Mapping[str, Tensor], prefix: s
         prefix: what the keys have in front of them in the file, for the message.
 
     Raises:
-        MismatchError: saying which keys or shapes do not fit.
+        MismatchError: saying which keys or shapes do not fit, or that there is no network of such sizes.
     """
-    with torch.device("meta"):
-        built = build()
+    try:
+        with torch.device("meta"):
+            built = build()
+    except (ReinvertError, ArithmeticError, ValueError, RuntimeError, IndexError, TypeError) as error:
+        raise MismatchError(f"has sizes that no network of its kind has ({error})") from error
     expected = built.state_dict()
     given = {name: torch.zeros((), dtype=value.dtype) for name, value in expected.items() if name.endswith(COUNTER)}
     given |= state

@@ -69,11 +69,11 @@ def state_dict(module: NetworkObject) -> dict[str, Any]:
             members = part.state.get(kind)
             if not isinstance(members, dict):
                 raise MismatchError(f"has an object of class {part.class_name[:60]!r} that is no network")
-            passing = part.state.get("_non_persistent_buffers_set") or ()
+            passing = part.state.get("_non_persistent_buffers_set")
             for name, value in members.items():
                 if kind == "_modules" and value is not None:
                     collect(value, f"{prefix}{name}.", depth + 1)
-                elif value is not None and name not in passing:
+                elif value is not None and not (isinstance(passing, set) and name in passing):
                     found[f"{prefix}{name}"] = value
 
     collect(module, "", 0)
@@ -84,20 +84,20 @@ def stylegan2_generator(state: dict[str, Tensor], prefix: str) -> tuple[Generato
     """The generator from NVIDIA's names, its arguments and the mean of w (D,)."""
     try:
         ours, mean = layouts.generator_from_nvidia(state)
-        arguments = derived(layouts.generator_arguments, ours)
-        return network(lambda: Generator(**arguments), ours, prefix), arguments, mean.float()
-    except (ReinvertError, IndexError, RuntimeError) as error:  # IndexError, RuntimeError: axes that are not there
+    except (ReinvertError, IndexError) as error:  # IndexError: axes that are not there
         raise MismatchError(f"has no StyleGAN2 generator under '{prefix}': {error}") from error
+    arguments = derived(layouts.generator_arguments, ours)
+    return network(lambda: Generator(**arguments), ours), arguments, mean.float()
 
 
 def stylegan2_discriminator(state: dict[str, Tensor], prefix: str) -> tuple[Discriminator, dict[str, Any]]:
     """The discriminator from NVIDIA's names, and its arguments."""
     try:
         ours = layouts.discriminator_from_nvidia(state)
-        arguments = derived(layouts.discriminator_arguments, ours)
-        return network(lambda: Discriminator(**arguments), ours, prefix), arguments
-    except (ReinvertError, IndexError, RuntimeError) as error:
+    except (ReinvertError, IndexError) as error:
         raise MismatchError(f"has no StyleGAN2 discriminator under '{prefix}': {error}") from error
+    arguments = derived(layouts.discriminator_arguments, ours)
+    return network(lambda: Discriminator(**arguments), ours), arguments
 
 
 def _stylegan3_generator(
@@ -124,10 +124,7 @@ def _stylegan3_generator(
     }
     if given["num_layers"] > 100:
         raise MismatchError("has arguments of StyleGAN3 that are no numbers")
-    try:
-        drawn = network(lambda: stylegan3.Generator(**arguments), state, "G_ema.")
-    except ReinvertError as error:  # sizes that no network has
-        raise MismatchError(f"has no StyleGAN3 generator: {error}") from error
+    drawn = network(lambda: stylegan3.Generator(**arguments), state, "G_ema.")
     return drawn, arguments, state["mapping.w_avg"].float()
 
 

@@ -183,12 +183,25 @@ def _numbers(kind: Any, data: Any, sizes: list[int]) -> NDArray[Any]:
     return np.frombuffer(data, kind.dtype).reshape(sizes).copy()
 
 
+def _array_of_buffer(data: Any, kind: Any, shape: Any, order: Any, *_rest: Any) -> Array:
+    """An array in pickles of protocol 5."""
+    sizes = _natural_numbers(shape)
+    if order == "F":
+        return Array(_numbers(kind, _bytes_of(data), sizes[::-1]).T)
+    return Array(_numbers(kind, _bytes_of(data), sizes))
+
+
+def _bytes_of(data: Any) -> Any:
+    """Bytes, also where the pickle says that they may be changed."""
+    return bytes(data) if isinstance(data, bytearray) else data
+
+
 def _number(kind: Any, data: Any) -> int | float | bool:
     value: int | float | bool = _numbers(kind, data, []).item()
     return value
 
 
-_NUMPY_CORES = ("numpy.core.multiarray", "numpy._core.multiarray")
+_NUMPY_CORES = ("numpy.core", "numpy._core")
 CALLS: dict[Name, Callable[..., Any]] = {
     Name("collections", "OrderedDict"): _ordered_dictionary,
     Name("dnnlib.util", "EasyDict"): _empty_dictionary,
@@ -200,8 +213,9 @@ CALLS: dict[Name, Callable[..., Any]] = {
     Name("torch._utils", "_rebuild_tensor_v2"): _tensor,
     Name("torch._utils", "_rebuild_parameter"): _parameter,
     Name("numpy", "dtype"): _number_type,
-    **{Name(core, "_reconstruct"): _array for core in _NUMPY_CORES},
-    **{Name(core, "scalar"): _number for core in _NUMPY_CORES},
+    **{Name(f"{core}.multiarray", "_reconstruct"): _array for core in _NUMPY_CORES},
+    **{Name(f"{core}.multiarray", "scalar"): _number for core in _NUMPY_CORES},
+    **{Name(f"{core}.numeric", "_frombuffer"): _array_of_buffer for core in _NUMPY_CORES},
 }
 """What a pickle may call, and what happens then. EasyDict is a dictionary class of NVIDIA's."""
 

@@ -44,7 +44,7 @@ from methods.official.pickle_values import (
 
 MAX_INSTRUCTIONS = 3_000_000
 """NVIDIA's largest networks take some ten thousand."""
-MAX_VALUES, MAX_DEPTH = 1_000_000, 100
+MAX_VALUES, MAX_DEPTH = 100_000, 100
 """Of content once read: lists inside lists by reference can stand for more than any memory holds."""
 _DAMAGED = "is a damaged pickle; download it again"
 
@@ -141,7 +141,7 @@ def _change(
 
 _LITERALS = (
     *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
-    *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 )
 _EFFECTS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": lambda machine, _: None,
@@ -204,7 +204,7 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
 
 
 def load_pickle(path: Path) -> object:
-    """What a pickle file of NVIDIA's builds: dictionaries of `NetworkObject` and plain data; `RefusedError` otherwise."""
+    """What a pickle of NVIDIA's builds: dictionaries of `NetworkObject` and plain data; `RefusedError` otherwise."""
     with _mapped(path) as content:
         return run(content)
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from core.errors import ReinvertError
 from methods.networks.encoders import GradualStyleEncoder
 from methods.networks.last_layer_encoders import LastLayerEncoder, LastLayerWPlusEncoder
 from methods.networks.latent_discriminator import LatentDiscriminator
@@ -37,9 +36,6 @@ from methods.official.layout import (
     tensors,
 )
 from methods.official.rosinality import generator
-
-ENCODER_SIZE = 256
-"""Pixels per side of the images that published encoders read; encoders without a pyramid do not tell it."""
 
 ENCODER_TYPES = {
     "psp": ("GradualStyleEncoder", "BackboneEncoderUsingLastLayerIntoW", "BackboneEncoderUsingLastLayerIntoWPlus"),
@@ -62,27 +58,20 @@ def encoder(
         style_dim: of the generator it serves.
         offsets_from_first: the heads after the first give offsets (e4e), which no key shows.
     """
-    try:
-        if count(state, r"styles\.(\d+)\."):
-            arguments = derived(shapes.gradual_encoder, state) | {"offsets_from_first": offsets_from_first}
-            return network(lambda: GradualStyleEncoder(**arguments), state, prefix), arguments
-        if count(state, r"output_layer_2\.(\d+)\."):
-            arguments = derived(lambda found: _naive_arguments(found, style_dim), state)
-            return network(lambda: LastLayerWPlusEncoder(**arguments), state, prefix), arguments
-        arguments = derived(_single_arguments, state)
-        return network(lambda: LastLayerEncoder(**arguments), state, prefix), arguments
-    except ReinvertError as error:  # sizes that no encoder has
-        raise MismatchError(f"has no encoder under '{prefix}': {error}") from error
-
-
-def _single_arguments(state: dict[str, Tensor]) -> dict[str, Any]:
-    return shapes.encoder_body(state) | {"size": ENCODER_SIZE, "style_dim": len(state["linear.weight"])}
+    if count(state, r"styles\.(\d+)\."):
+        arguments = derived(shapes.gradual_encoder, state) | {"offsets_from_first": offsets_from_first}
+        return network(lambda: GradualStyleEncoder(**arguments), state, prefix), arguments
+    if count(state, r"output_layer_2\.(\d+)\."):
+        arguments = derived(lambda found: _naive_arguments(found, style_dim), state)
+        return network(lambda: LastLayerWPlusEncoder(**arguments), state, prefix), arguments
+    arguments = derived(shapes.last_layer_encoder, state)
+    return network(lambda: LastLayerEncoder(**arguments), state, prefix), arguments
 
 
 def _naive_arguments(state: dict[str, Tensor], style_dim: int) -> dict[str, Any]:
     body = shapes.encoder_body(state)
     return body | {
-        "size": ENCODER_SIZE,
+        "size": shapes.ENCODER_SIZE,
         "style_count": len(state["linear.weight"]) // style_dim,
         "style_dim": style_dim,
         "grid": shapes.square_root(state["output_layer_2.3.weight"].shape[1] // body["widths"][-1]),
@@ -156,9 +145,13 @@ class _Family:
             return False
 
 
-def _input_channels(encoding: dict[str, Tensor]) -> int:
+def _input_channels(encoding: Mapping[str, object]) -> int:
+    """Of the images an encoder reads; MismatchError when it is none."""
     name = "conv1.weight" if "conv1.weight" in encoding else "input_layer.0.weight"
-    return derived(lambda found: int(found[name].shape[1]), encoding)
+    weight = encoding.get(name)
+    if not isinstance(weight, Tensor) or weight.dim() != 4:
+        raise MismatchError(f"lacks 'encoder.{name}'")
+    return weight.shape[1]
 
 
 for _layout, _description in {

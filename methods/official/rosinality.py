@@ -46,18 +46,18 @@ def generator(state: dict[str, Tensor], prefix: str) -> tuple[Generator, dict[st
     """The generator in our (rosinality's) names and its arguments; ``prefix`` is what the file's keys have in front."""
     try:
         arguments = derived(layouts.generator_arguments, state)
-        return network(lambda: Generator(**arguments), state, prefix), arguments
-    except ReinvertError as error:  # from the renaming table or the network: sizes that do not exist
+    except ReinvertError as error:  # from the renaming table: no such keys
         raise MismatchError(f"has no StyleGAN2 generator under '{prefix}': {error}") from error
+    return network(lambda: Generator(**arguments), state, prefix), arguments
 
 
 def discriminator(state: dict[str, Tensor], prefix: str) -> tuple[Discriminator, dict[str, Any]]:
     """The discriminator, likewise."""
     try:
         arguments = derived(layouts.discriminator_arguments, state)
-        return network(lambda: Discriminator(**arguments), state, prefix), arguments
     except ReinvertError as error:
         raise MismatchError(f"has no StyleGAN2 discriminator under '{prefix}': {error}") from error
+    return network(lambda: Discriminator(**arguments), state, prefix), arguments
 
 
 def _read(content: Content, domain: str | None) -> Official:

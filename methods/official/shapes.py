@@ -16,11 +16,15 @@ from torch import Tensor
 from methods.official.layout import count, numbers
 
 State = Mapping[str, Tensor]
+ENCODER_SIZE = 256
+"""Pixels per side of the images that published encoders read; encoders without a pyramid do not tell it."""
 
 
 def ir_body(state: State, prefix: str = "body.", weight: str = "res_layer.1.weight") -> dict[str, Any]:
     """``widths`` and ``units`` of a body of numbered units; a stage is a run of units of one width."""
     indices = numbers(state, rf"{prefix}(\d+)\.")
+    if not indices:
+        raise KeyError(f"{prefix}0.{weight}")
     runs = [
         (width, len(list(run))) for width, run in groupby(len(state[f"{prefix}{index}.{weight}"]) for index in indices)
     ]
@@ -60,6 +64,11 @@ def gradual_encoder(state: State, code_size: int = 1) -> dict[str, Any]:
         "middle_styles": middle,
         "code_size": code_size,
     }
+
+
+def last_layer_encoder(state: State) -> dict[str, Any]:
+    """Arguments of `methods.networks.last_layer_encoders.LastLayerEncoder`."""
+    return encoder_body(state) | {"size": ENCODER_SIZE, "style_dim": len(state["linear.weight"])}
 
 
 def resnet(state: State, bottleneck: bool) -> dict[str, Any]:
