@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,9 @@ def _only_namespaces() -> Iterator[None]:
 def load_weights_only(source: Path | IO[bytes]) -> object:
     """What a file of ``torch.save`` holds, on the CPU; `RefusedError` when it is damaged or asks for more than data."""
     try:
-        with _only_namespaces():
+        # Warnings about old protocols and storages would stand in front of the one line that a user gets.
+        with _only_namespaces(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return torch.load(source, map_location="cpu", weights_only=True)
     # A hostile or damaged file can make PyTorch's reader fail in any way; all of them mean the same to the user.
     except Exception as error:

@@ -68,7 +68,7 @@ def rebuilt(storage: bytes, size: tuple[int, ...], stride: tuple[int, ...], offs
 
 def stored(values: int) -> bytes:
     stream = io.BytesIO()
-    torch.save(torch.zeros(values).storage(), stream, _use_new_zipfile_serialization=False)
+    torch.save(torch.zeros(values)._typed_storage(), stream, _use_new_zipfile_serialization=False)
     return stream.getvalue()
 
 
