@@ -162,7 +162,7 @@ def _transfer(
     have = _size(part) if note else 0
     if note and have == note["bytes"]:
         return
-    headers = {"Range": f"bytes={have}-", "If-Range": note["validator"]} if have else {}
+    headers = {"Range": f"bytes={have}-", "If-Range": note["validator"]} if note and have else {}
     with session.get(address, headers=headers, stream=True, timeout=timeout) as answer:
         status = f"{answer.status_code} {answer.reason}"
         if answer.status_code >= 500 or answer.status_code in RETRY:
