@@ -22,7 +22,7 @@ import pickletools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
@@ -182,7 +182,7 @@ def run(program: mmap.mmap) -> Any:
     """What a pickle builds, from the position of ``program`` on; `RefusedError` when it is damaged or wants more."""
     machine = _Machine()
     try:
-        for executed, (instruction, argument, _) in enumerate(pickletools.genops(program)):
+        for executed, (instruction, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], program))):
             if executed > MAX_INSTRUCTIONS:
                 raise RefusedError("has more instructions than any network, and was not read; get the original file")
             if instruction.name == "STOP":
@@ -217,9 +217,9 @@ def load_array_file(path: Path) -> Mapping[str, Tensor]:
     """
     with _mapped(path) as content:
         try:
-            version = np.lib.format.read_magic(content)  # type: ignore[arg-type]
+            version = np.lib.format.read_magic(content)
             read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, _, dtype = read_header[version](content)  # type: ignore[arg-type]
+            shape, _, dtype = read_header[version](content)
         except (ValueError, KeyError) as error:
             raise RefusedError("is a numpy file cut short or damaged; download it again") from error
         if shape != () or not dtype.hasobject:

@@ -23,7 +23,7 @@ MARKER = "ran"
 SOURCE = f"open({MARKER!r}, 'w').close()\nclass Generator: pass\n"
 
 
-class EasyDict(dict):  # type: ignore[type-arg]
+class EasyDict(dict):
     """NVIDIA's dictionary with attributes."""
 
     def __getattr__(self, name: str) -> Any:
