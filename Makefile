@@ -9,13 +9,14 @@ export OMP_NUM_THREADS ?= 1
 # Stages call `reinvert`, so the environment's programs come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro retrain test conformance lint
+.PHONY: help setup repro retrain test conformance benchmark lint
 
 help:
 	@echo "make repro         render, invert, measure, report (about 10 minutes the first time)"
 	@echo "make retrain       train every network anew, then the same (hours on a CPU)"
 	@echo "make test          run the tests"
 	@echo "make conformance   compare every published network with the official code's outputs (minutes)"
+	@echo "make benchmark     how fast it is here, the published networks at full size among it (minutes)"
 	@echo "make lint          ruff and mypy"
 
 setup: $(STAMP)
@@ -49,6 +50,10 @@ test: $(STAMP)
 # One network after another, each on all cores.
 conformance: $(STAMP)
 	@env -u OMP_NUM_THREADS $(BIN)/reinvert conformance tests/conformance
+
+# `make test` leaves out what is marked full_size; an empty -m leaves out nothing. One thread a core at full size.
+benchmark: $(STAMP)
+	@env -u OMP_NUM_THREADS $(BIN)/python -m pytest tests/benchmarks -m "" --benchmark-only
 
 lint: $(STAMP)
 	@$(BIN)/ruff check

@@ -21,6 +21,18 @@ WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.json"
 
 
+class Source(pydantic.BaseModel):
+    """The published file that weights were converted from."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    address: str | None
+    licence: str
+    sha256: str
+    bytes: int
+
+
 class WeightsCard(pydantic.BaseModel):
     """What is known about one set of weights. `sha256`, `bytes` and `parameters` are filled in by `save_weights`."""
 
@@ -33,11 +45,15 @@ class WeightsCard(pydantic.BaseModel):
     arguments: dict[str, Any]
     """Keyword arguments that rebuild the network."""
     recipe: int
-    """Version of the training procedure; raised when training changes meaning."""
-    images_seen: int
-    seed: int
+    """Version of the training procedure; raised when training changes meaning. 0: trained by others."""
+    images_seen: int | None
+    """None, like `seed`, where others trained the network and do not say."""
+    seed: int | None
     device: str
     code_version: str
+    """Of the code that trained it, or that converted it."""
+    source: Source | None = None
+    """The file it was converted from; None for what was trained here."""
     scores: dict[str, float] = {}
     dtype: Literal["float32", "float16"] = "float32"
     """How floating-point tensors are stored; they load as float32."""

@@ -19,6 +19,7 @@ from core.config import Config, load_config
 from core.errors import ReinvertError
 from core.files import is_disk_full
 from core.registry import unknown_name
+from pipelines.weights.cli import app as weights_app
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +70,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(measure_app, name="measure")
 app.add_typer(label_app, name="label")
 app.add_typer(picture_app, name="picture")
+app.add_typer(weights_app, name="weights")
 
 Params = Annotated[Path, typer.Option("--params", help="The parameters.")]
 Weights = Annotated[Path, typer.Option("--weights", help="Folder of the trained networks.")]
