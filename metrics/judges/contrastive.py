@@ -7,9 +7,10 @@ on one device:
 - The key encoder normalises with moving averages of the query encoder's statistics (Cai et al., "Exponential Moving
   Average Normalization", arXiv 2101.08482). Batch statistics would tell query and key apart from strangers without
   looking, which MoCo prevents by shuffling images between GPUs.
-- The averages are short at first (over about a tenth of the steps so far) and reach `momentum` later: a fixed one would
-  keep the random start for a good part of a thousand steps.
-- The head reads the features that ship, which have length one; they are scaled back to order one.
+- The momentum is far below the paper's 0.999 and the queue is short, because a run has hundreds of steps, not a
+  million: the keys must leave the random start behind, and yet change little in the time that one spends in the queue.
+- Batch norm at both ends of the head. The features are means after a ReLU and all point the same way; the paper's head
+  has to learn to centre them, which takes longer than a run here.
 """
 
 from __future__ import annotations
@@ -66,10 +67,10 @@ class MomentumContrast(Objective):
 
     Args:
         views: fields of `config.Views`.
-        queue: strangers kept, a multiple of the batch.
+        queue: strangers kept.
         projection: length of the vectors compared in training.
         temperature: of the loss (v2: 0.2).
-        momentum: of the key encoder, at the end.
+        momentum: of the key encoder.
     """
 
     queue: Tensor
@@ -91,7 +92,13 @@ class MomentumContrast(Objective):
         width = output.shape[1]
         self.views = validated(Views, views, "objective_arguments.views")
         self.temperature, self.momentum = temperature, momentum
-        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, projection))
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(width),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, projection, bias=False),
+            nn.BatchNorm1d(projection, affine=False),
+        )
         self.register_buffer("queue", unit_length(torch.randn(queue, projection)))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
@@ -103,8 +110,7 @@ class MomentumContrast(Objective):
     @staticmethod
     def project(network: nn.Module, head: nn.Module, images: Tensor) -> Tensor:
         """(B, projection) unit vectors, float32."""
-        features = network(images)
-        return unit_length(head(features * features.shape[1] ** 0.5))
+        return unit_length(head(network(images)))
 
     def loss(
         self, network: nn.Module, images: Tensor, labels: Tensor, attributes: dict[str, Tensor]
@@ -114,11 +120,9 @@ class MomentumContrast(Objective):
         generator = torch.Generator(images.device).manual_seed(seed)
         first, second = view(images, self.views, generator), view(images, self.views, generator)
         with torch.no_grad():
-            done = int(self.steps)
-            momentum = min(self.momentum, (1 + done) / (10 + done))
-            follow(self.key_network, network, momentum)
-            follow(self.key_head, self.head, momentum)
-            key = self.project(self.key_network.eval(), self.key_head, second)
+            follow(self.key_network, network, self.momentum)
+            follow(self.key_head, self.head, self.momentum)
+            key = self.project(self.key_network.eval(), self.key_head.eval(), second)
         query = self.project(network, self.head, first)
         with torch.autocast(images.device.type, enabled=False):  # half precision would cost the cosines digits
             loss, recognised = contrast(query, key, self.queue.clone(), self.temperature)

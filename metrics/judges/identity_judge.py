@@ -1,9 +1,9 @@
 """The identity network that measures: a plain convolutional net, unrelated to the one methods train with.
 
-Methods minimise the distance seen by `identity-train`, an `ir_se.FaceNetwork`; measuring with a relative of it would reward fooling it. So
-this one shares neither the family (no residuals, no gates), the loss (CurricularFace), the seed nor the pooling:
-space-to-depth stem, 3x3 convolutions, and the global depthwise convolution of MobileFaceNets (Chen et al. 2018,
-section 3.1), which lets every position of the last map have its own weight.
+Methods minimise the distance seen by `identity-train`, an `ir_se.FaceNetwork`; measuring with a relative of it would
+reward fooling it. So this one shares neither the family (no residuals, no gates), the loss (CurricularFace), the seed
+nor the pooling: space-to-depth stem, 3x3 convolutions, and the global depthwise convolution of MobileFaceNets (Chen et
+al. 2018, section 3.1), which lets every position of the last map have its own weight.
 """
 
 from __future__ import annotations
