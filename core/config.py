@@ -86,6 +86,11 @@ class Config(Strict):
             if run.method not in self.methods:
                 raise ValueError(f"run '{name}' names the method '{run.method}', which is not under 'methods'")
             self._module_is_the_methods(name, run)
+        folders: dict[str, str] = {}
+        for name in self.methods:
+            other = folders.setdefault(name.replace("/", "-"), name)
+            if other != name:
+                raise ValueError(f"methods '{other}' and '{name}' would share a folder of weights; rename one")
         for domain in self.generators:
             if domain not in self.domains:
                 raise ValueError(f"generators.{domain}: no such domain under 'domains'")

@@ -74,6 +74,19 @@ class Inverter(ABC):
             ReinvertError: images of a wrong shape, size or range.
         """
 
+    def answer(self, images: Tensor, seed: int) -> Code:
+        """The last code of `invert`: what a method that starts from this one begins with.
+
+        Raises:
+            ReinvertError: see `invert`.
+        """
+        last: Code | None = None
+        for step in self.invert(images, seed):
+            last = step.code
+        if last is None:
+            raise ReinvertError(f"{type(self).__name__} gave no code; start from another method")
+        return last
+
     def edit(self, code: Code, direction: Tensor, strength: float) -> Code:
         """`code` moved by `strength` along `direction`, (D,), (L, D) or (B, L, D) in the units of W.
 

@@ -19,7 +19,7 @@ import methods
 from core.config import Config, validated
 from core.errors import ReinvertError
 from core.registry import Registry, unknown_name
-from core.weights import CARD_FILE, load_card
+from core.weights import CARD_FILE, load_card, weights_folder
 from methods import generators
 from methods.generators import LoadedGenerator
 from methods.inverter import Inverter
@@ -35,7 +35,7 @@ class Context:
     """What a method may need while it is built.
 
     Attributes:
-        name: of the entry in params.yaml; also the folder of its weights.
+        name: of the entry in params.yaml; also of the folder of its weights (`core.weights.weights_folder`).
         domain: name of the domain.
         config: all parameters, because a method may start from another one.
         weights_root: folder of the shipped weights.
@@ -55,7 +55,7 @@ class Context:
     @property
     def weights_folder(self) -> Path:
         """Where the method's own weights are."""
-        return self.weights_root / self.domain / self.name
+        return weights_folder(self.weights_root, self.domain, self.name)
 
     def start(self, name: str) -> Inverter:
         """Another method, from whose answer this one starts.
@@ -154,7 +154,7 @@ def describe(name: str, config: Config, weights_root: str | Path = "weights") ->
         else:
             lines.append(f"  {key}: {value}")
     for domain in config.domains:
-        folder = Path(weights_root) / domain / name
+        folder = weights_folder(weights_root, domain, name)
         if (folder / CARD_FILE).is_file():
             lines += ["", f"Weights for {domain}:"]
             lines += [f"  {key}: {value}" for key, value in load_card(folder).model_dump().items()]

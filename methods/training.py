@@ -280,7 +280,7 @@ def train(
         ReinvertError: see `fit`.
     """
     config = task.config
-    work_dir = work_root / f"{task.domain}-{task.name}-{task.key()}"
+    work_dir = work_root / f"{task.domain}-{task.name.replace('/', '-')}-{task.key()}"
     state = fit(task, images, work_dir, device)
     final = {name: state["averaged"].get(name, _raw(task.modules[name])) for name in task.shipped}
     scores = {name: value for name, value in state["log"][-1].items() if name.startswith("held_out_")}
