@@ -90,7 +90,7 @@ class Config(Strict):
         for name in self.methods:
             other = folders.setdefault(name.replace("/", "-"), name)
             if other != name:
-                raise ValueError(f"methods '{other}' and '{name}' would share a folder of weights; rename one")
+                raise ValueError(f"methods '{other}' and '{name}' would share a folder of weights")
         for domain in self.generators:
             if domain not in self.domains:
                 raise ValueError(f"generators.{domain}: no such domain under 'domains'")

@@ -94,4 +94,6 @@ def test_a_damaged_card_is_one_line(tmp_path: Path) -> None:
 
 def test_weights_lie_one_level_below_the_domain() -> None:
     assert weights_folder("weights", "faces", "psp") == Path("weights/faces/psp")
-    assert weights_folder("weights", "faces", "hyperinverter/w-encoder") == Path("weights/faces/hyperinverter-w-encoder")
+    assert weights_folder("weights", "faces", "hyperinverter/w-encoder") == Path(
+        "weights/faces/hyperinverter-w-encoder"
+    )
