@@ -1,9 +1,12 @@
-"""A domain's generator as inversion uses it: frozen, with the statistics of W and able to draw a Code."""
+"""A domain's generator as inversion uses it: frozen, with the statistics of W and able to draw a Code; and its
+discriminator, for methods that train against it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +14,7 @@ from torch import Tensor
 from core.errors import ReinvertError
 from core.weights import WeightsCard, load_weights
 from methods.code import Code
+from methods.networks.discriminator import Discriminator
 from methods.networks.stylegan2 import Generator
 
 _PREFIX = "generator."
@@ -88,6 +92,32 @@ class LoadedGenerator:
         )
 
 
+def _arguments(card: WeightsCard) -> dict[str, Any]:
+    """Those of the network, with the numbers that JSON cannot have as keys."""
+    arguments = dict(card.arguments)
+    if arguments.get("channels"):
+        arguments["channels"] = {int(side): width for side, width in arguments["channels"].items()}
+    return arguments
+
+
+def load_discriminator(domain: str, weights_root: str | Path) -> tuple[Discriminator, WeightsCard]:
+    """The discriminator that the generator of `domain` was trained with, on the CPU, to be trained further.
+
+    Raises:
+        ReinvertError: the weights are missing, altered, of another domain, or do not fit the card's architecture.
+    """
+    folder = Path(weights_root) / domain / "discriminator"
+    state, card = load_weights(folder)
+    if card.domain != domain:
+        raise ReinvertError(f"'{folder}' holds a discriminator of domain {card.domain}; get {domain}'s with 'dvc pull'")
+    discriminator = Discriminator(**_arguments(card))
+    try:
+        discriminator.load_state_dict(state)
+    except RuntimeError as error:
+        raise ReinvertError(f"'{folder}' does not fit its own card; get it again with 'dvc pull --force'") from error
+    return discriminator, card
+
+
 def load(domain: str, weights_root: str | Path, device: str | torch.device = "cpu") -> LoadedGenerator:
     """The generator of `domain` from `weights_root/<domain>/generator`.
 
@@ -101,10 +131,7 @@ def load(domain: str, weights_root: str | Path, device: str | torch.device = "cp
     missing = [key for key in ("latent_mean", "latent_std") if key not in state]
     if missing:
         raise ReinvertError(f"'{folder}' lacks {' and '.join(missing)}; train the generator again")
-    arguments = dict(card.arguments)
-    if arguments.get("channels"):
-        arguments["channels"] = {int(side): width for side, width in arguments["channels"].items()}  # JSON keys
-    generator = Generator(**arguments)
+    generator = Generator(**_arguments(card))
     try:
         generator.load_state_dict({key[len(_PREFIX) :]: v for key, v in state.items() if key.startswith(_PREFIX)})
     except RuntimeError as error:

@@ -69,6 +69,20 @@ class Context:
             raise ReinvertError(f"method '{name}' starts from itself ({chain}); change 'start'")
         return _build(replace(self, name=name, above=above))
 
+    def start_inputs(self, name: str) -> dict[str, str]:
+        """What decides the answer of the method `name`, and so the training of a method that starts from it: arguments
+        and SHA-256 of the weights, of it and of those that it starts from, by name.
+        """
+        inputs: dict[str, str] = {}
+        following: object = name
+        while isinstance(following, str) and following in self.config.methods and following not in inputs:
+            arguments = self.config.methods[following].arguments
+            folder = weights_folder(self.weights_root, self.domain, following)
+            sha256 = load_card(folder).sha256 if (folder / CARD_FILE).is_file() else ""
+            inputs[following] = f"{arguments} {sha256}"
+            following = arguments.get("start")
+        return inputs
+
 
 def import_kinds() -> list[str]:
     """Import every method module of this package and name the kinds they registered, sorted."""
