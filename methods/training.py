@@ -46,15 +46,14 @@ def learning_rate_factor(progress: float, decay_from: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - decay_from) / (1 - decay_from)))
 
 
-def _optimizer(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=config.learning_rate)
+def _optimizer(player: Player, config: TrainingConfig) -> torch.optim.Optimizer:
+    rate = config.learning_rate * player.rate
+    if (player.optimizer or config.optimizer) == "adam":
+        return torch.optim.Adam(player.parameters, lr=rate)
     import pytorch_optimizer
 
     # `degenerated_to_sgd` is what makes it the Ranger of pSp.
-    ranger: torch.optim.Optimizer = pytorch_optimizer.Ranger(
-        parameters, lr=config.learning_rate, degenerated_to_sgd=True
-    )
+    ranger: torch.optim.Optimizer = pytorch_optimizer.Ranger(player.parameters, lr=rate, degenerated_to_sgd=True)
     return ranger
 
 
@@ -132,7 +131,7 @@ def setup(task: TrainingTask, device: torch.device) -> dict[str, Any]:
     fabric.launch()
     for name, module in task.modules.items():
         task.modules[name] = fabric.setup_module(module.train())
-    optimizers = {player.name: _optimizer(player.parameters, task.config) for player in task.players()}
+    optimizers = {player.name: _optimizer(player, task.config) for player in task.players()}
     averaged = {}
     if task.config.ema_decay is not None:
         averaged = {name: copy.deepcopy(_raw(task.modules[name])).requires_grad_(False) for name in task.shipped}
@@ -182,7 +181,7 @@ def _move(task: TrainingTask, state: dict[str, Any], players: list[Player], imag
     for player in players:
         optimizer = state["optimizers"][player.name]
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * player.rate
         optimizer.zero_grad(set_to_none=True)
         objectives = player.objectives(images, step)
         while True:
