@@ -18,11 +18,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from core.config import Strict
-from core.weights import load_card
 from methods.code import Code
 from methods.generators import LoadedGenerator
 from methods.inverter import Inverter, Step
-from methods.losses import ReconstructionLoss, load_reconstruction_loss
+from methods.losses import ReconstructionLoss, load_reconstruction_loss, loss_inputs
 from methods.networks.encoders import GradualStyleEncoder
 from methods.registry import KINDS, Context
 from methods.training_config import TrainingConfig
@@ -134,9 +133,7 @@ class Psp(Inverter):
         loss = load_reconstruction_loss(
             losses, context.domain, context.weights_root, context.device, generator.latent_mean
         )
-        judges = {"perceptual": losses.lpips, "identity-train": losses.identity}
-        folder = context.weights_root / context.domain
-        inputs = {name: load_card(folder / name).sha256 for name, weight in judges.items() if weight > 0}
+        inputs = loss_inputs(losses, context.domain, context.weights_root)
         return PspTask(arguments, context.name, generator, loss, inputs | {"generator": generator.card.sha256})
 
     @torch.no_grad()

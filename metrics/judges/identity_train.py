@@ -85,6 +85,14 @@ class IrSeResNet(nn.Module):
             nn.BatchNorm2d(inputs), nn.Flatten(), nn.Linear(inputs * grid * grid, embedding), nn.BatchNorm1d(embedding)
         )
 
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The last map of every size (B, C, H, W), then the embedding before it gets length one."""
+        maps = [self.stem(images)]
+        for unit in self.stages:
+            made = unit(maps[-1])
+            maps = [*maps, made] if made.shape != maps[-1].shape else [*maps[:-1], made]
+        return [*maps, self.head(maps[-1])]
+
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        return unit_length(self.head(self.stages(self.stem(images))))
+        return unit_length(self.features(images)[-1])

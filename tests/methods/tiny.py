@@ -47,6 +47,35 @@ def write_perceptual(root: Path) -> None:
     )
 
 
+def write_judges(root: Path, size: int) -> None:
+    """Identity network and parser of faces."""
+    from metrics.judges import ARCHITECTURES
+
+    networks: dict[str, tuple[str, dict[str, Any]]] = {
+        "identity-train": (
+            "ir-se-resnet",
+            {"size": size, "stem": 4, "channels": [4, 8], "units": [1, 2], "reduction": 2, "embedding": 6},
+        ),
+        "parser": ("u-net", {"size": size, "classes": 3, "channels": [4, 6, 8]}),
+    }
+    for name, (architecture, arguments) in networks.items():
+        torch.manual_seed(4)
+        network = ARCHITECTURES.get(architecture)(**arguments)
+        save_weights(root / "faces" / name, network.state_dict(), card(name, architecture, arguments))
+
+
+def write_similarity(root: Path, size: int, domain: str) -> None:
+    """What stands for identity in a domain without: any network that gives unit vectors."""
+    from metrics.judges import ARCHITECTURES
+
+    arguments = {"size": size, "stem": 4, "channels": [4, 8], "units": [1, 1], "reduction": 2, "embedding": 5}
+    torch.manual_seed(5)
+    network = ARCHITECTURES.get("ir-se-resnet")(**arguments)
+    save_weights(
+        root / domain / "similarity", network.state_dict(), card("similarity", "ir-se-resnet", arguments, domain)
+    )
+
+
 def config(methods: dict[str, dict[str, Any]]) -> Config:
     """Only what methods look at; how runs are measured is left out."""
     return Config.model_construct(
