@@ -20,6 +20,17 @@ from methods.networks.stylegan2 import Generator
 _PREFIX = "generator."
 
 
+def draw_code(generator: Generator, code: Code) -> Tensor:
+    """(B, 3, size, size) images of a code of `generator`, nominally in [-1, 1], differentiable in every part of it."""
+    return generator.synthesis(
+        code.styles,
+        noise=code.noise,
+        feature=code.feature,
+        feature_layer=code.feature_layer,
+        weight_residuals=code.weight_residuals,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedGenerator:
     """A trained generator.
@@ -50,6 +61,19 @@ class LoadedGenerator:
     def style_shape(self) -> tuple[int, int]:
         """(L, D) of a W+ code."""
         return self.generator.style_count, int(self.latent_mean.shape[0])
+
+    def feature_shape(self, layer: int) -> tuple[int, int, int]:
+        """(C, R, R) of feature `layer`, the input of that convolution (see `methods.networks.stylegan2`).
+
+        Raises:
+            ReinvertError: no feature of that number can be replaced.
+        """
+        last = self.generator.style_count - 2
+        if not 1 <= layer <= last:
+            raise ReinvertError(f"the generator of domain {self.card.domain} has no feature {layer}; use 1 ... {last}")
+        weight = self.generator.modulated_weights()[f"convs.{layer - 1}.conv.weight"]
+        side = 2 ** (layer // 2 + 2)
+        return int(weight.shape[2]), side, side
 
     def mean_code(self, count: int) -> Code:
         """`count` codes at the mean latent."""
@@ -83,13 +107,7 @@ class LoadedGenerator:
             ReinvertError: the code belongs to a generator of another shape.
         """
         self.check_code(code)
-        return self.generator.synthesis(
-            code.styles,
-            noise=code.noise,
-            feature=code.feature,
-            feature_layer=code.feature_layer,
-            weight_residuals=code.weight_residuals,
-        )
+        return draw_code(self.generator, code)
 
 
 def _arguments(card: WeightsCard) -> dict[str, Any]:

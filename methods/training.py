@@ -93,7 +93,8 @@ def _write_samples(path: Path, real: Tensor, reconstructions: Tensor) -> None:
 
 def _write_log(path: Path, rows: list[dict[str, float]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    columns = list(dict.fromkeys(column for row in rows for column in row))  # a term may set in later
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
     atomic_write_text(path, text.getvalue())

@@ -38,6 +38,18 @@ def write_generator(root: Path, size: int, domain: str = "faces") -> None:
     save_weights(root / domain / "generator", state, card("generator", "stylegan2", saved, domain))
 
 
+def write_discriminator(root: Path, size: int, domain: str = "faces") -> None:
+    from methods.networks.discriminator import Discriminator
+
+    channels = {4 * 2**k: 8 for k in range(size.bit_length() - 2)}
+    torch.manual_seed(6)
+    state = Discriminator(size, channels).state_dict()
+    saved = {"size": size, "channels": {str(side): width for side, width in channels.items()}}
+    save_weights(
+        root / domain / "discriminator", state, card("discriminator", "stylegan2-discriminator", saved, domain)
+    )
+
+
 def write_perceptual(root: Path) -> None:
     from metrics.judges.perceptual import AlexNetFeatures
 
