@@ -49,7 +49,7 @@ HEAD_STRIDE = 2
 class EncoderArguments(Strict):
     """Size of the encoder; `FeatureStyleEncoder` explains the fields."""
 
-    widths: tuple[int, int, int, int] = (32, 64, 96, 128)
+    widths: tuple[int, int, int, int] = (24, 48, 64, 96)
     units: tuple[int, int, int, int] = (2, 2, 3, 1)
     grid: int = Field(default=3, ge=1)
 

@@ -58,9 +58,9 @@ class HfgiArguments(Strict):
 
     start: str
     """The method whose W+ codes are consulted about; e4e in the paper."""
-    alignment_widths: tuple[int, int, int, int] = (16, 32, 48, 64)
+    alignment_widths: tuple[int, int, int, int] = (8, 16, 32, 48)
     """Channels at the image's size, a half, a quarter and an eighth."""
-    consultation_widths: tuple[int, int, int] = (32, 48, 64)
+    consultation_widths: tuple[int, int, int] = (16, 32, 48)
     """Channels at the image's size, a half and a quarter."""
     alignment_weight: float = Field(default=0.1, ge=0)
     """Of the L1 distance between the aligned and the unwarped distortion map."""
