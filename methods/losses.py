@@ -132,19 +132,20 @@ class ReconstructionLoss(nn.Module):
 
 
 def shows_identities(domain: str, weights_root: str | Path) -> bool:
-    """Whether `domain` has an identity network to train with; else `similarity` plays its part.
+    """Whether `domain` has identity networks, be it the one that measures; else `similarity` plays their part.
 
     Raises:
         ReinvertError: it has neither.
     """
     folder = Path(weights_root) / domain
-    found = [name for name in ("identity-train", "similarity") if (folder / name / CARD_FILE).is_file()]
+    names = ("identity-train", "identity-judge", "similarity")
+    found = [name for name in names if (folder / name / CARD_FILE).is_file()]
     if not found:
         raise ReinvertError(
             f"no identity-train and no similarity weights in '{folder}' for the identity term; "
             "get one with 'dvc pull' or train it"
         )
-    return found[0] == "identity-train"
+    return found[0] != "similarity"
 
 
 def weights_in_domain(weights: LossWeights, domain: str, weights_root: str | Path) -> LossWeights:

@@ -107,6 +107,12 @@ def test_a_domain_with_neither_identity_nor_similarity_is_refused(tmp_path: Path
     with pytest.raises(ReinvertError, match="no identity-train and no similarity weights in '.*cars'"):
         load_reconstruction_loss(LossWeights(identity=0.1), "cars", tmp_path, CPU)
     assert load_reconstruction_loss(LossWeights(l2=1.0), "cars", tmp_path, CPU).embed is None
+    # Identities are measured there, so similarity is no stand-in for a network that is only missing.
+    tiny.write_similarity(tmp_path, 32, "cars")
+    (tmp_path / "cars" / "similarity").rename(tmp_path / "cars" / "identity-judge")
+    tiny.write_similarity(tmp_path, 32, "cars")
+    with pytest.raises(ReinvertError, match="no weights in '.*cars/identity-train'"):
+        load_reconstruction_loss(LossWeights(identity=0.1), "cars", tmp_path, CPU)
 
 
 def test_no_gradient_reaches_the_target(tmp_path: Path) -> None:
