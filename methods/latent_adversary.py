@@ -125,7 +125,7 @@ class LatentAdversary:
             with torch.no_grad():
                 styles = encode(images, offsets)
                 count, _, dimensions = styles.shape
-                shown = styles[torch.arange(count), torch.randint(1 + offsets, (count,)).to(styles.device)]
+                shown = styles[torch.arange(count), torch.randint(1 + offsets, (count,))]
                 with without_autocast(styles):
                     mapped = self.generator.generator.mapping(torch.randn(count, dimensions).to(styles.device))
             fake, real = self.modules["fake_pool"](shown), self.modules["real_pool"](mapped)
