@@ -48,6 +48,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hfgi(root: Path) -> Hfgi:
     inverter = registry.build("hfgi", CONFIG, "faces", root)
     assert isinstance(inverter, Hfgi)
+    torch.manual_seed(4)
+    with torch.no_grad():  # trained for moments only: make it matter
+        for head in ("condition_scale3", "condition_shift3"):
+            weight = inverter.modules["consultation"].get_parameter(f"{head}.2.weight")
+            weight.copy_(torch.randn_like(weight))
     return inverter
 
 
@@ -67,6 +72,14 @@ def test_training_lowers_the_loss_and_moves_neither_generator_nor_start(root: Pa
     for module, kept in zip(frozen, before, strict=True):
         assert all(torch.equal(value, kept[name]) for name, value in module.state_dict().items())
     assert {"psp", "generator"} <= task.inputs.keys()
+
+
+def test_training_starts_from_the_plain_generator(root: Path) -> None:
+    task = registry.training_task("hfgi", CONFIG, "faces", root)
+    assert isinstance(task, HfgiTask)
+    real = images(0, 1)
+    with torch.no_grad():
+        assert torch.equal(task.reconstruct(real), task.generator.draw(task.start.answer(real, 0)))
 
 
 def by_network(hfgi: Hfgi, styles: torch.Tensor, distortion: torch.Tensor) -> torch.Tensor:
