@@ -94,6 +94,11 @@ class Config(Strict):
             for domain in by_domain:
                 if domain not in self.domains:
                     raise ValueError(f"{section}.{domain}: no such domain under 'domains'")
+        folders: dict[str, str] = {}
+        for name in self.methods:
+            other = folders.setdefault(name.replace("/", "-"), name)
+            if other != name:
+                raise ValueError(f"methods '{other}' and '{name}' would share a folder of weights")
         return self
 
     def _module_is_the_methods(self, name: str, run: RunConfig) -> None:

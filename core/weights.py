@@ -63,6 +63,15 @@ class WeightsCard(pydantic.BaseModel):
     """Number of stored values."""
 
 
+def weights_folder(weights_root: str | Path, domain: str, network: str) -> Path:
+    """Where the weights of a network lie: one level below the domain, whatever its name.
+
+    A slash in the name of a method (`hyperinverter/w-encoder`) becomes a dash: as a folder inside another network's
+    folder it would be part of that network's output, which DVC refuses.
+    """
+    return Path(weights_root) / domain / network.replace("/", "-")
+
+
 def code_version() -> str:
     """The commit of the working copy (with "+" when files differ from it), or "unversioned" outside of git."""
     folder = Path(__file__).resolve().parent

@@ -1,8 +1,10 @@
 """What an inversion leaves behind: everything a generator needs to draw an image again.
 
 The union of what the inversion literature optimises or predicts: W+ styles (Abdal et al. 2019; Richardson et al. 2021),
-a feature map that replaces one synthesis layer (Yao et al. 2022, Feature-Style encoder), residual convolution weights
-per image (Dinh et al. 2022, HyperInverter) and noise maps. A code belongs to one generator; it holds no image.
+a feature map that replaces one synthesis layer (Yao et al. 2022, Feature-Style encoder), changes of the generator's
+weights per image (Dinh et al. 2022, HyperInverter; Roich et al. 2022, PTI) and noise maps. A code belongs to one
+generator; it holds no image, but for what the styles of HFGI (Wang et al. 2022) failed to draw of it: every edit
+consults that anew.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ class Code:
         styles: (B, L, D), one style per synthesis layer in W+; a W code repeats one style L times.
         feature: (B, C, H, W) replacing the output of synthesis layer `feature_layer`, or None.
         feature_layer: index of that layer, counted like the styles; given exactly when `feature` is.
-        weight_residuals: module path of a convolution -> (B, out, in, k, k) added to its weight, or None.
+        weight_residuals: path of a parameter of the generator's synthesis network -> (B, ...) added to it; for a
+            convolution's weight (B, out, in, k, k). Or None.
         noise: one (B, 1, H, W) map per noisy layer, or None for the generator's own.
+        distortion: (B, 3, H, W), image minus what the unedited styles draw, or None; for edits, no generator reads it.
 
     Raises:
         ReinvertError: parts whose shapes or batch sizes do not fit together.
@@ -43,24 +47,26 @@ class Code:
     feature_layer: int | None = None
     weight_residuals: dict[str, Tensor] | None = None
     noise: list[Tensor] | None = None
+    distortion: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.styles.ndim != 3:
             raise ReinvertError(f"styles have shape {tuple(self.styles.shape)}; give (images, layers, dimensions)")
         if (self.feature is None) != (self.feature_layer is None):
             raise ReinvertError("a code has a feature or a feature layer alone; give both or neither")
-        ranks = {"feature": 4, "noise": 4, "weight residual": 5}
+        ranks = {"feature": (4,), "noise": (4,), "distortion": (4,), "weight residual": (2, 3, 4, 5)}
         for noun, part in self._parts():
-            if part.ndim != ranks[noun] or part.shape[0] != len(self):
+            if part.ndim not in ranks[noun] or part.shape[0] != len(self):
                 raise ReinvertError(
                     f"a {noun} of shape {tuple(part.shape)} does not fit {len(self)} styles; "
-                    f"give {ranks[noun]} dimensions, images first"
+                    f"give {' to '.join(map(str, sorted({ranks[noun][0], ranks[noun][-1]})))} dimensions, images first"
                 )
 
     def _parts(self) -> list[tuple[str, Tensor]]:
         parts = [("feature", self.feature)] if self.feature is not None else []
         parts += [("weight residual", residual) for residual in (self.weight_residuals or {}).values()]
         parts += [("noise", one) for one in self.noise or []]
+        parts += [("distortion", self.distortion)] if self.distortion is not None else []
         return parts
 
     def __len__(self) -> int:
@@ -78,6 +84,7 @@ class Code:
             if self.weight_residuals is None
             else {name: residual[images] for name, residual in self.weight_residuals.items()},
             noise=None if self.noise is None else [one[images] for one in self.noise],
+            distortion=None if self.distortion is None else self.distortion[images],
         )
 
     @staticmethod
@@ -105,6 +112,7 @@ class Code:
             noise=None
             if first.noise is None
             else [torch.cat([(code.noise or [])[layer] for code in codes]) for layer in range(len(first.noise))],
+            distortion=None if first.distortion is None else torch.cat(_present(code.distortion for code in codes)),
         )
 
     def to(self, device: str | torch.device) -> Code:
@@ -117,6 +125,7 @@ class Code:
             if self.weight_residuals is None
             else {name: residual.to(device) for name, residual in self.weight_residuals.items()},
             noise=None if self.noise is None else [one.to(device) for one in self.noise],
+            distortion=None if self.distortion is None else self.distortion.to(device),
         )
 
     def save(self, path: str | Path) -> None:
@@ -124,6 +133,8 @@ class Code:
         tensors = {"styles": self.styles}
         if self.feature is not None:
             tensors["feature"] = self.feature
+        if self.distortion is not None:
+            tensors["distortion"] = self.distortion
         tensors.update({f"{_RESIDUAL}{name}": value for name, value in (self.weight_residuals or {}).items()})
         tensors.update({f"{_NOISE}{layer}": value for layer, value in enumerate(self.noise or [])})
         # Cloned, because safetensors refuses views that share memory (a W code expanded to W+, slices).
@@ -161,6 +172,7 @@ class Code:
             feature_layer=int(metadata["feature_layer"]) if "feature_layer" in metadata else None,
             weight_residuals=residuals or None,
             noise=[tensors[f"{_NOISE}{layer}"] for layer in layers] or None,
+            distortion=tensors.get("distortion"),
         )
 
 
@@ -177,4 +189,5 @@ def _layout(code: Code) -> tuple[object, ...]:
         if code.weight_residuals is None
         else tuple((name, residual.shape[1:]) for name, residual in sorted(code.weight_residuals.items())),
         None if code.noise is None else tuple(one.shape[1:] for one in code.noise),
+        None if code.distortion is None else code.distortion.shape[1:],
     )

@@ -1,9 +1,12 @@
-"""A domain's generator as inversion uses it: frozen, with the statistics of W and able to draw a Code."""
+"""A domain's generator as inversion uses it: frozen, with the statistics of W and able to draw a Code; and its
+discriminator, for methods that train against it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +14,21 @@ from torch import Tensor
 from core.errors import ReinvertError
 from core.weights import WeightsCard, load_weights
 from methods.code import Code
+from methods.networks.discriminator import Discriminator
 from methods.networks.stylegan2 import Generator
 
 _PREFIX = "generator."
+
+
+def draw_code(generator: Generator, code: Code) -> Tensor:
+    """(B, 3, size, size) images of a code of `generator`, nominally in [-1, 1], differentiable in every part of it."""
+    return generator.synthesis(
+        code.styles,
+        noise=code.noise,
+        feature=code.feature,
+        feature_layer=code.feature_layer,
+        weight_residuals=code.weight_residuals,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +62,19 @@ class LoadedGenerator:
         """(L, D) of a W+ code."""
         return self.generator.style_count, int(self.latent_mean.shape[0])
 
+    def feature_shape(self, layer: int) -> tuple[int, int, int]:
+        """(C, R, R) of feature `layer`, the input of that convolution (see `methods.networks.stylegan2`).
+
+        Raises:
+            ReinvertError: no feature of that number can be replaced.
+        """
+        last = self.generator.style_count - 2
+        if not 1 <= layer <= last:
+            raise ReinvertError(f"the generator of domain {self.card.domain} has no feature {layer}; use 1 ... {last}")
+        weight = self.generator.modulated_weights()[f"convs.{layer - 1}.conv.weight"]
+        side = 2 ** (layer // 2 + 2)
+        return int(weight.shape[2]), side, side
+
     def mean_code(self, count: int) -> Code:
         """`count` codes at the mean latent."""
         layers, dimensions = self.style_shape
@@ -79,13 +107,33 @@ class LoadedGenerator:
             ReinvertError: the code belongs to a generator of another shape.
         """
         self.check_code(code)
-        return self.generator.synthesis(
-            code.styles,
-            noise=code.noise,
-            feature=code.feature,
-            feature_layer=code.feature_layer,
-            weight_residuals=code.weight_residuals,
-        )
+        return draw_code(self.generator, code)
+
+
+def _arguments(card: WeightsCard) -> dict[str, Any]:
+    """Those of the network, with the numbers that JSON cannot have as keys."""
+    arguments = dict(card.arguments)
+    if arguments.get("channels"):
+        arguments["channels"] = {int(side): width for side, width in arguments["channels"].items()}
+    return arguments
+
+
+def load_discriminator(domain: str, weights_root: str | Path) -> tuple[Discriminator, WeightsCard]:
+    """The discriminator that the generator of `domain` was trained with, on the CPU, to be trained further.
+
+    Raises:
+        ReinvertError: the weights are missing, altered, of another domain, or do not fit the card's architecture.
+    """
+    folder = Path(weights_root) / domain / "discriminator"
+    state, card = load_weights(folder)
+    if card.domain != domain:
+        raise ReinvertError(f"'{folder}' holds a discriminator of domain {card.domain}; get {domain}'s with 'dvc pull'")
+    discriminator = Discriminator(**_arguments(card))
+    try:
+        discriminator.load_state_dict(state)
+    except RuntimeError as error:
+        raise ReinvertError(f"'{folder}' does not fit its own card; get it again with 'dvc pull --force'") from error
+    return discriminator, card
 
 
 def load(domain: str, weights_root: str | Path, device: str | torch.device = "cpu") -> LoadedGenerator:
@@ -101,10 +149,7 @@ def load(domain: str, weights_root: str | Path, device: str | torch.device = "cp
     missing = [key for key in ("latent_mean", "latent_std") if key not in state]
     if missing:
         raise ReinvertError(f"'{folder}' lacks {' and '.join(missing)}; train the generator again")
-    arguments = dict(card.arguments)
-    if arguments.get("channels"):
-        arguments["channels"] = {int(side): width for side, width in arguments["channels"].items()}  # JSON keys
-    generator = Generator(**arguments)
+    generator = Generator(**_arguments(card))
     try:
         generator.load_state_dict({key[len(_PREFIX) :]: v for key, v in state.items() if key.startswith(_PREFIX)})
     except RuntimeError as error:

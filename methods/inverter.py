@@ -33,6 +33,15 @@ class Step:
     code: Code
 
 
+def alone(images: Tensor) -> tuple[Tensor, ...]:
+    """(B, 3, H, W) images one by one on a CPU, elsewhere as one batch.
+
+    On a CPU kernels round differently in batches of different size, and hundreds of optimisation steps turn a last bit
+    into a visible difference; see `methods.networks.layers`. There is little to gain from a batch there.
+    """
+    return images.split(1) if images.device.type == "cpu" else (images,)
+
+
 class Inverter(ABC):
     """Images in, codes out.
 
@@ -73,6 +82,23 @@ class Inverter(ABC):
         Raises:
             ReinvertError: images of a wrong shape, size or range.
         """
+
+    def answer(self, images: Tensor, seed: int) -> Code:
+        """The last code of `invert`: what a method that starts from this one begins with.
+
+        Raises:
+            ReinvertError: see `invert`.
+        """
+        last: Code | None = None
+        for step in self.invert(images, seed):
+            last = step.code
+        if last is None:
+            raise ReinvertError(f"{type(self).__name__} gave no code; start from another method")
+        return last
+
+    def answer_alone(self, images: Tensor, seed: int) -> Code:
+        """`answer`, on a CPU image by image: for a method that goes on for hundreds of steps. See `alone`."""
+        return Code.concatenate([self.answer(part, seed) for part in alone(images)])
 
     def edit(self, code: Code, direction: Tensor, strength: float) -> Code:
         """`code` moved by `strength` along `direction`, (D,), (L, D) or (B, L, D) in the units of W.

@@ -1,13 +1,17 @@
-"""Pivotal tuning: a generator's weights adapted to one image at a fixed code.
+"""Pivotal tuning: a generator's weights adapted to every image at a fixed code.
 
 Paper: Roich, Mokady, Bermano, Cohen-Or, "Pivotal Tuning for Latent-based Editing of Real Images" (arXiv 2106.05744),
-sections 3.2 and 3.3. The pivot comes from `methods.projector` (PTI_PIVOT) or any encoder.
+sections 3.2 and 3.3. The pivot comes from `methods.projector` (PTI_PIVOT) or any inversion.
+
+A batch of generators is tuned at once: what is learned are residuals of the weights, one set for each image, so that
+each image has its own generator and none has to be copied.
 
 Kept from the official code:
 
-- Adam gets all parameters, the mapping's too, which receive no gradient.
-- The search ends when the perceptual distance has reached the threshold, tested before an update.
-- Images are drawn with the generator's own noise maps, those of the locality term without noise.
+- Adam gets all parameters of the synthesis network (there the mapping's too, which receive no gradient).
+- The search of an image ends when its perceptual distance has reached the threshold, tested before an update.
+- Images are drawn with the pivot's noise maps (the generator's own where it has none), those of the locality term
+  without noise.
 - The locality term is off by default; its codes are drawn from the original mapping, truncated to half in all rows, and
   their distance to the pivot is measured over all rows together.
 """
@@ -15,11 +19,13 @@ Kept from the official code:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from methods.code import Code
+from methods.generators import draw_code
 from methods.losses import l2
 from methods.networks.stylegan2 import Generator
 from methods.optimization_loop import optimize
@@ -32,16 +38,14 @@ class Locality:
     """Keeps the generator as it was a little away from the pivot (section 3.3).
 
     Attributes:
-        original: the generator before tuning.
         latent_mean: (D,) mean of w, for truncation.
-        draw: step (0-based) -> z (n, Z).
+        draw: step (0-based) -> z (1, Z), which serves all images, or (B, Z).
         distance: of the codes from the pivot.
         truncation: of w.
         weight_l2: of the squared difference from the original's image.
         weight_perceptual: of the perceptual one.
     """
 
-    original: Generator
     latent_mean: Tensor
     draw: Callable[[int], Tensor]
     distance: float = 30.0
@@ -50,21 +54,20 @@ class Locality:
     weight_perceptual: float = 0.1
 
     @torch.no_grad()
-    def codes(self, pivot: Tensor, step: int) -> Tensor:
-        """Codes (n, L, D) at `distance` from the pivot (1, L, D) towards random ones."""
-        w = self.latent_mean + self.truncation * (self.original.mapping(self.draw(step)) - self.latent_mean)
-        offset = self.original.repeat(w) - pivot
-        return pivot + offset * (self.distance / offset.flatten(1).norm(dim=1))[:, None, None]
+    def codes(self, generator: Generator, pivots: Tensor, step: int) -> Tensor:
+        """Styles (B, L, D) at `distance` from the pivots' (B, L, D) towards random ones."""
+        w = self.latent_mean + self.truncation * (generator.mapping(self.draw(step)) - self.latent_mean)
+        offset = generator.repeat(w) - pivots
+        return pivots + offset * (self.distance / offset.flatten(1).norm(dim=1))[:, None, None]
 
-    def loss(self, tuned: Generator, pivot: Tensor, perceptual: Perceptual, step: int) -> Tensor:
-        """Scalar: mean over the random codes."""
-        codes = self.codes(pivot, step)
-        silence = [torch.zeros_like(one) for one in tuned.stored_noise()]
-        drawn = tuned.synthesis(codes, noise=silence)
+    def loss(self, generator: Generator, tuned: Code, pivot: Code, perceptual: Perceptual, step: int) -> Tensor:
+        """(B,) difference between what the tuned generators and the pivots' own draw there, features left out."""
+        styles = self.codes(generator, pivot.styles, step)
+        silence = [torch.zeros(len(styles), *one.shape[1:]).to(one) for one in generator.stored_noise()]
+        drawn = draw_code(generator, Code(styles, weight_residuals=tuned.weight_residuals, noise=silence))
         with torch.no_grad():
-            wanted = self.original.synthesis(codes, noise=silence)
-        terms = self.weight_l2 * l2(drawn, wanted) + self.weight_perceptual * perceptual(drawn, wanted)
-        return terms.mean()
+            wanted = draw_code(generator, Code(styles, weight_residuals=pivot.weight_residuals, noise=silence))
+        return self.weight_l2 * l2(drawn, wanted) + self.weight_perceptual * perceptual(drawn, wanted)
 
 
 @dataclass(frozen=True)
@@ -81,48 +84,75 @@ class TuningProtocol:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Losses (1,) before update number `step` (1-based)."""
+    """The pivots with the weights found after `step` updates, and the (B,) losses before the last of these; an image
+    that has reached the threshold keeps its weights, and its losses say so.
+    """
 
     step: int
+    code: Code
     l2: Tensor
     perceptual: Tensor
     total: Tensor
 
 
+def _restore(parameters: list[Tensor], settled: dict[int, list[Tensor]]) -> None:
+    """Take back what the optimiser's momentum did to images whose search has ended."""
+    with torch.no_grad():
+        for image, rows in settled.items():
+            for parameter, row in zip(parameters, rows, strict=True):
+                parameter[image] = row
+
+
 def tune(
     generator: Generator,
-    pivot: Tensor,
-    target: Tensor,
+    pivot: Code,
+    targets: Tensor,
     perceptual: Perceptual,
     protocol: TuningProtocol | None = None,
     locality: Locality | None = None,
+    yield_every: int = 1,
 ) -> Iterator[Tuning]:
-    """Adapt `generator`, in place, until its image of the pivot is the target.
+    """Find for every image the change of weights with which `generator` draws it from its pivot.
 
     Args:
-        generator: a copy for this image alone; its parameters are changed and left without gradients.
-        pivot: (1, L, D) code, fixed.
-        target: (1, 3, H, W) image in [-1, 1].
+        generator: frozen; not changed.
+        pivot: B codes, fixed; weight residuals that they have are where the search starts.
+        targets: (B, 3, H, W) images in [-1, 1].
         perceptual: (image, image) -> (B,) distances.
         protocol: None for the published arguments.
         locality: None for no such term.
+        yield_every: updates between two yields.
 
     Yields:
-        After every update.
+        After every `yield_every` updates, and after the last if there was one.
     """
     protocol = protocol or TuningProtocol()
-    parameters = list(generator.parameters())
-    learned = [parameter.requires_grad for parameter in parameters]
+    before = pivot.weight_residuals or {}
+    residuals = {name: zero.requires_grad_(True) for name, zero in generator.zero_residuals(len(pivot)).items()}
+    parameters = list(residuals.values())
+    settled: dict[int, list[Tensor]] = {}
     seen: dict[str, Tensor] = {}
 
+    def code_of(found: dict[str, Tensor]) -> Code:
+        return replace(
+            pivot, weight_residuals={name: own + before[name] if name in before else own for name, own in found.items()}
+        )
+
     def losses(step: int) -> Tensor | None:
-        drawn = generator.synthesis(pivot)
-        seen["l2"], seen["perceptual"] = l2(drawn, target), perceptual(drawn, target)
-        if seen["perceptual"].item() <= protocol.threshold:
+        code = code_of(residuals)
+        drawn = draw_code(generator, code)
+        seen["l2"], seen["perceptual"] = l2(drawn, targets), perceptual(drawn, targets)
+        for image in (seen["perceptual"] <= protocol.threshold).nonzero().flatten().tolist():
+            settled.setdefault(image, [parameter[image].detach().clone() for parameter in parameters])
+        if len(settled) == len(pivot):
             return None
         total = protocol.weight_l2 * seen["l2"] + protocol.weight_perceptual * seen["perceptual"]
-        seen["total"] = total if locality is None else total + locality.loss(generator, pivot, perceptual, step)
+        seen["total"] = total if locality is None else total + locality.loss(generator, code, pivot, perceptual, step)
         return seen["total"]
+
+    def found(step: int) -> Tuning:
+        code = code_of({name: residual.detach().clone() for name, residual in residuals.items()})
+        return Tuning(step, code, **{name: value.detach() for name, value in seen.items()})
 
     updates = optimize(
         parameters,
@@ -132,12 +162,11 @@ def tune(
         schedule=lambda _: 1.0,
         yield_every=1,
     )
-    generator.requires_grad_(True)
-    try:
-        for step in updates:
-            if step > 0:
-                yield Tuning(step, **{name: value.detach() for name, value in seen.items()})
-    finally:
-        for parameter, before in zip(parameters, learned, strict=True):
-            parameter.requires_grad_(before)
-            parameter.grad = None
+    done = yielded = 0
+    for done in updates:
+        _restore(parameters, settled)
+        if done > yielded and (done % yield_every == 0 or done == protocol.steps):
+            yielded = done
+            yield found(done)
+    if done > yielded:
+        yield found(done)

@@ -87,9 +87,9 @@ def latent_statistics(
     return mean.float(), float((w - mean).square().sum().div(samples).sqrt())
 
 
-def latent_noise_factor(progress: float, protocol: ProjectionProtocol) -> float:
-    """Factor on w's spread by progress, step / steps: falls as a parabola and ends early."""
-    return protocol.noise_strength * max(0.0, 1 - progress / protocol.noise_until) ** 2
+def latent_noise_factor(progress: float, strength: float, until: float) -> float:
+    """Factor on w's spread by progress, step / steps: falls from `strength` as a parabola, to 0 at `until`."""
+    return strength * max(0.0, 1 - progress / until) ** 2
 
 
 def noise_regularization(maps: Sequence[Tensor]) -> Tensor:
@@ -106,6 +106,14 @@ def noise_regularization(maps: Sequence[Tensor]) -> Tensor:
                 break
             level = F.avg_pool2d(level, 2)
     return total
+
+
+@torch.no_grad()
+def normalize(maps: Sequence[Tensor]) -> None:
+    """Give noise maps (B, 1, R, R) mean 0 and variance 1 each, in place."""
+    for one in maps:
+        one -= one.mean(dim=(2, 3), keepdim=True)
+        one *= one.square().mean(dim=(2, 3), keepdim=True).rsqrt()
 
 
 def compared(images: Tensor) -> Tensor:
@@ -173,7 +181,7 @@ def project(
     seen: dict[str, Tensor] = {}
 
     def losses(step: int) -> Tensor:
-        scale = spread * latent_noise_factor(step / protocol.steps, protocol)
+        scale = spread * latent_noise_factor(step / protocol.steps, protocol.noise_strength, protocol.noise_until)
         noisy = (styles + latent_noise(step) * scale).expand(-1, generator.style_count, -1)
         drawn = generator.synthesis(noisy, noise=maps)
         seen["distance"] = (wanted - features(compared(drawn))).square().sum(dim=1)
@@ -192,10 +200,7 @@ def project(
     for step in updates:
         if step == 0:
             continue
-        with torch.no_grad():
-            for one in maps:
-                one -= one.mean(dim=(2, 3), keepdim=True)
-                one *= one.square().mean(dim=(2, 3), keepdim=True).rsqrt()
+        normalize(maps)
         yield Projection(
             step,
             styles.detach().clone(),
@@ -206,10 +211,10 @@ def project(
 
 
 def random_draws(
-    generator: Generator, count: int, protocol: ProjectionProtocol, seed: int
+    generator: Generator, count: int, space: Literal["w", "w+"], seed: int
 ) -> tuple[list[Tensor], Callable[[int], Tensor]]:
     """Initial noise maps and the noise on w for `project`, every step's its own function of `seed`."""
-    rows = 1 if protocol.space == "w" else generator.style_count
+    rows = 1 if space == "w" else generator.style_count
     source = torch.Generator().manual_seed(seed)
     maps = [torch.randn(count, *one.shape[1:], generator=source).to(one) for one in generator.stored_noise()]
     device = maps[0].device

@@ -4,6 +4,9 @@ Richardson et al. 2021, "Encoding in Style: a StyleGAN Encoder for Image-to-Imag
 feature pyramid over a residual backbone, one small map-to-style network per style; codes are predicted relative to the
 mean latent (Section 3.1); trained with L2, LPIPS, identity and optionally the norm of the offset (Eqs. 4-8).
 
+With `space: w` the styles come from the mean of the backbone's last map and are one for all layers: the W baseline of
+pSp, and phase I of HyperInverter (Dinh et al. 2022, arXiv 2112.00719, Section 3.1), trained with Eq. 6 there.
+
 Deviations: small width; trained from scratch, where the paper starts from an ArcFace backbone; perceptual and
 identity losses use the domain's training judges; a learning rate that may fall towards the end, because the training is
 short; images at the generator's size instead of 256 px.
@@ -11,23 +14,23 @@ short; images at the generator's size instead of 256 px.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from core.config import Strict
-from core.weights import load_card
 from methods.code import Code
+from methods.encoder_task import EncoderTask
 from methods.generators import LoadedGenerator
 from methods.inverter import Inverter, Step
-from methods.losses import ReconstructionLoss, load_reconstruction_loss
 from methods.networks.encoders import GradualStyleEncoder
+from methods.networks.last_layer_encoders import LastLayerEncoder
 from methods.registry import KINDS, Context
 from methods.training_config import TrainingConfig
-from methods.training_data import seeded
-from methods.training_task import Objective, Player, TrainingTask, load_modules
+from methods.training_task import Objective, Player, load_modules
 
 
 class EncoderArguments(Strict):
@@ -44,46 +47,60 @@ class PspArguments(Strict):
     """An entry of kind `psp`."""
 
     encoder: EncoderArguments = EncoderArguments()
+    space: Literal["w", "w+"] = "w+"
+    """One style for all layers, or one per layer."""
     start_from_latent_mean: bool = True
     """Whether the encoder predicts an offset from the mean latent, as the paper does, or the code itself."""
     training: TrainingConfig
 
 
-def new_encoder(arguments: PspArguments, generator: LoadedGenerator) -> GradualStyleEncoder:
+class RepeatedStyle(nn.Module):
+    """One style for all layers: images (B, 3, H, W) -> (B, L, D).
+
+    Args:
+        encoder: images -> one style (B, D).
+        style_count: L.
+    """
+
+    def __init__(self, encoder: nn.Module, style_count: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.style_count = style_count
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        style: Tensor = self.encoder(images)
+        return style[:, None].expand(-1, self.style_count, -1)
+
+
+def new_encoder(arguments: PspArguments, generator: LoadedGenerator) -> nn.Module:
     """The encoder that fits `generator`, with random weights."""
     layers, dimensions = generator.style_shape
     size = generator.resolution
+    if arguments.space == "w":
+        encoder = LastLayerEncoder(size, dimensions, arguments.encoder.widths, arguments.encoder.units)
+        return RepeatedStyle(encoder, layers)
     return GradualStyleEncoder(size, layers, dimensions, **arguments.encoder.model_dump())
 
 
-def encode(encoder: nn.Module, images: Tensor, latent_mean: Tensor | None) -> Code:
+def encode(encoder: Callable[[Tensor], Tensor], images: Tensor, latent_mean: Tensor | None) -> Code:
     """The code of (B, 3, H, W) images; offsets are added to `latent_mean` (D,) when it is given."""
-    styles: Tensor = encoder(images).float()
+    styles = encoder(images).float()
     return Code(styles=styles if latent_mean is None else styles + latent_mean)
 
 
-class PspTask(TrainingTask):
+class PspTask(EncoderTask):
     """The encoder, trained through the frozen generator."""
 
-    def __init__(
-        self,
-        arguments: PspArguments,
-        name: str,
-        generator: LoadedGenerator,
-        loss: ReconstructionLoss,
-        inputs: dict[str, str],
-    ) -> None:
-        self.name, self.domain, self.config = name, generator.card.domain, arguments.training
-        with seeded(arguments.training.seed):
-            encoder = new_encoder(arguments, generator)
-        self.modules = {"encoder": encoder}
-        self.shipped = ("encoder",)
-        self.architecture = "psp"
-        self.arguments = arguments.model_dump(exclude={"training"})
-        self.inputs = inputs
-        self.generator = generator
-        self.loss = loss
-        self.offset = generator.latent_mean if arguments.start_from_latent_mean else None
+    def __init__(self, arguments: PspArguments, context: Context) -> None:
+        super().__init__(
+            context,
+            arguments.training,
+            "psp",
+            arguments.model_dump(exclude={"training"}),
+            lambda: {"encoder": new_encoder(arguments, context.loaded_generator)},
+        )
+        self.offset = self.generator.latent_mean if arguments.start_from_latent_mean else None
 
     def players(self) -> list[Player]:
         """The encoder alone."""
@@ -91,53 +108,27 @@ class PspTask(TrainingTask):
 
     def objectives(self, images: Tensor, step: int) -> Iterator[Objective]:
         """Eq. 8 on one batch: means over the images."""
-        code = encode(self.modules["encoder"], images, self.offset)
-        terms = self.loss(self.generator.draw(code), images, code.styles)
-        total = self.loss.total(terms).mean()
-        yield Objective(total, {"loss": total, **{name: term.mean() for name, term in terms.items()}})
+        total, terms = self.compared(images, self.encode(images))
+        yield Objective(total, {"loss": total, **terms})
 
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """See `TrainingTask.reconstruct`."""
-        return self.generator.draw(encode(self.modules["encoder"], images, self.offset))
-
-    def score(self, images: Tensor, reconstructions: Tensor) -> dict[str, Tensor]:
-        """PSNR, and the training judges' LPIPS and identity distance where the losses use them."""
-        scores = super().score(images, reconstructions)
-        terms = self.loss(reconstructions, images, self.generator.mean_code(len(images)).styles)
-        return scores | {name: terms[name] for name in ("lpips", "identity") if name in terms}
+    def encode(self, images: Tensor) -> Code:
+        """See `EncoderTask.encode`."""
+        return encode(self.modules["encoder"], images, self.offset)
 
 
-@KINDS.register("psp")
-class Psp(Inverter):
-    """The trained encoder; yields once."""
+class EncoderInverter(Inverter):
+    """A trained encoder; yields once.
 
-    Arguments = PspArguments
+    Args:
+        generator: what the codes are for.
+        encoder: images -> styles.
+        offset: (D,) latent that the styles are relative to, or None.
+    """
 
     def __init__(self, generator: LoadedGenerator, encoder: nn.Module, offset: Tensor | None) -> None:
         super().__init__(generator)
         self.encoder = encoder
         self.offset = offset
-
-    @classmethod
-    def from_arguments(cls, arguments: PspArguments, context: Context) -> Psp:
-        """See `Inverter.from_arguments`."""
-        generator = context.loaded_generator
-        encoder = new_encoder(arguments, generator)
-        load_modules(context.weights_folder, context.domain, {"encoder": encoder})
-        offset = generator.latent_mean if arguments.start_from_latent_mean else None
-        return cls(generator, encoder.to(context.device), offset)
-
-    @classmethod
-    def training_task(cls, arguments: PspArguments, context: Context) -> PspTask:
-        """See `Inverter.training_task`."""
-        generator, losses = context.loaded_generator, arguments.training.losses
-        loss = load_reconstruction_loss(
-            losses, context.domain, context.weights_root, context.device, generator.latent_mean
-        )
-        judges = {"perceptual": losses.lpips, "identity-train": losses.identity}
-        folder = context.weights_root / context.domain
-        inputs = {name: load_card(folder / name).sha256 for name, weight in judges.items() if weight > 0}
-        return PspTask(arguments, context.name, generator, loss, inputs | {"generator": generator.card.sha256})
 
     @torch.no_grad()
     def _encode(self, images: Tensor) -> Code:
@@ -151,3 +142,24 @@ class Psp(Inverter):
     def networks(self) -> list[nn.Module]:
         """The encoder."""
         return [self.encoder]
+
+
+@KINDS.register("psp")
+class Psp(EncoderInverter):
+    """pSp's encoder."""
+
+    Arguments = PspArguments
+
+    @classmethod
+    def from_arguments(cls, arguments: PspArguments, context: Context) -> Psp:
+        """See `Inverter.from_arguments`."""
+        generator = context.loaded_generator
+        encoder = new_encoder(arguments, generator)
+        load_modules(context.weights_folder, context.domain, {"encoder": encoder})
+        offset = generator.latent_mean if arguments.start_from_latent_mean else None
+        return cls(generator, encoder.to(context.device), offset)
+
+    @classmethod
+    def training_task(cls, arguments: PspArguments, context: Context) -> PspTask:
+        """See `Inverter.training_task`."""
+        return PspTask(arguments, context)

@@ -19,7 +19,7 @@ import methods
 from core.config import Config, validated
 from core.errors import ReinvertError
 from core.registry import Registry, unknown_name
-from core.weights import CARD_FILE, load_card
+from core.weights import CARD_FILE, load_card, weights_folder
 from methods import generators
 from methods.generators import LoadedGenerator
 from methods.inverter import Inverter
@@ -35,7 +35,7 @@ class Context:
     """What a method may need while it is built.
 
     Attributes:
-        name: of the entry in params.yaml; also the folder of its weights.
+        name: of the entry in params.yaml; also of the folder of its weights (`core.weights.weights_folder`).
         domain: name of the domain.
         config: all parameters, because a method may start from another one.
         weights_root: folder of the shipped weights.
@@ -55,7 +55,7 @@ class Context:
     @property
     def weights_folder(self) -> Path:
         """Where the method's own weights are."""
-        return self.weights_root / self.domain / self.name
+        return weights_folder(self.weights_root, self.domain, self.name)
 
     def start(self, name: str) -> Inverter:
         """Another method, from whose answer this one starts.
@@ -68,6 +68,20 @@ class Context:
             chain = " -> ".join((*above, name))
             raise ReinvertError(f"method '{name}' starts from itself ({chain}); change 'start'")
         return _build(replace(self, name=name, above=above))
+
+    def start_inputs(self, name: str) -> dict[str, str]:
+        """What decides the answer of the method `name`, and so the training of a method that starts from it: arguments
+        and SHA-256 of the weights, of it and of those that it starts from, by name.
+        """
+        inputs: dict[str, str] = {}
+        following: object = name
+        while isinstance(following, str) and following in self.config.methods and following not in inputs:
+            arguments = self.config.methods[following].arguments
+            folder = weights_folder(self.weights_root, self.domain, following)
+            sha256 = load_card(folder).sha256 if (folder / CARD_FILE).is_file() else ""
+            inputs[following] = f"{arguments} {sha256}"
+            following = arguments.get("start")
+        return inputs
 
 
 def import_kinds() -> list[str]:
@@ -154,7 +168,7 @@ def describe(name: str, config: Config, weights_root: str | Path = "weights") ->
         else:
             lines.append(f"  {key}: {value}")
     for domain in config.domains:
-        folder = Path(weights_root) / domain / name
+        folder = weights_folder(weights_root, domain, name)
         if (folder / CARD_FILE).is_file():
             lines += ["", f"Weights for {domain}:"]
             lines += [f"  {key}: {value}" for key, value in load_card(folder).model_dump().items()]

@@ -46,15 +46,14 @@ def learning_rate_factor(progress: float, decay_from: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - decay_from) / (1 - decay_from)))
 
 
-def _optimizer(parameters: list[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=config.learning_rate)
+def _optimizer(player: Player, config: TrainingConfig) -> torch.optim.Optimizer:
+    rate = config.learning_rate * player.rate
+    if (player.optimizer or config.optimizer) == "adam":
+        return torch.optim.Adam(player.parameters, lr=rate)
     import pytorch_optimizer
 
     # `degenerated_to_sgd` is what makes it the Ranger of pSp.
-    ranger: torch.optim.Optimizer = pytorch_optimizer.Ranger(
-        parameters, lr=config.learning_rate, degenerated_to_sgd=True
-    )
+    ranger: torch.optim.Optimizer = pytorch_optimizer.Ranger(player.parameters, lr=rate, degenerated_to_sgd=True)
     return ranger
 
 
@@ -94,7 +93,8 @@ def _write_samples(path: Path, real: Tensor, reconstructions: Tensor) -> None:
 
 def _write_log(path: Path, rows: list[dict[str, float]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    columns = list(dict.fromkeys(column for row in rows for column in row))  # a term may set in later
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
     atomic_write_text(path, text.getvalue())
@@ -132,7 +132,7 @@ def setup(task: TrainingTask, device: torch.device) -> dict[str, Any]:
     fabric.launch()
     for name, module in task.modules.items():
         task.modules[name] = fabric.setup_module(module.train())
-    optimizers = {player.name: _optimizer(player.parameters, task.config) for player in task.players()}
+    optimizers = {player.name: _optimizer(player, task.config) for player in task.players()}
     averaged = {}
     if task.config.ema_decay is not None:
         averaged = {name: copy.deepcopy(_raw(task.modules[name])).requires_grad_(False) for name in task.shipped}
@@ -182,7 +182,7 @@ def _move(task: TrainingTask, state: dict[str, Any], players: list[Player], imag
     for player in players:
         optimizer = state["optimizers"][player.name]
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * player.rate
         optimizer.zero_grad(set_to_none=True)
         objectives = player.objectives(images, step)
         while True:
@@ -280,7 +280,7 @@ def train(
         ReinvertError: see `fit`.
     """
     config = task.config
-    work_dir = work_root / f"{task.domain}-{task.name}-{task.key()}"
+    work_dir = work_root / f"{task.domain}-{task.name.replace('/', '-')}-{task.key()}"
     state = fit(task, images, work_dir, device)
     final = {name: state["averaged"].get(name, _raw(task.modules[name])) for name in task.shipped}
     scores = {name: value for name, value in state["log"][-1].items() if name.startswith("held_out_")}

@@ -19,12 +19,20 @@ class LossWeights(Strict):
     """Perceptual distance, Eq. 5."""
     identity: float = Field(default=0.0, ge=0)
     """One minus cosine similarity of identity embeddings, Eq. 7."""
+    similarity: float | None = Field(default=None, ge=0)
+    """Weight of that term in domains without identities, where the `similarity` network judges (e4e and ReStyle weigh
+    MoCo 0.5 where they weigh ArcFace 0.1); None for the weight of `identity`."""
+    identity_layers: float = Field(default=0.0, ge=0)
+    """One minus cosine similarity, summed over all layers of the identity network (Wei et al. 2022, Eq. 4); no term in
+    domains without identities."""
+    parser_layers: float = Field(default=0.0, ge=0)
+    """The same over the layers of the parser's encoder (Eq. 5)."""
     latent_norm: float = Field(default=0.0, ge=0)
     """Distance of the styles from the mean latent, Eq. 6."""
 
     @pydantic.model_validator(mode="after")
     def _some(self) -> LossWeights:
-        if not any(self.model_dump().values()):
+        if not any(self.model_dump(exclude={"similarity"}).values()):
             raise ValueError("every loss has weight 0; give at least one a weight")
         return self
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -36,6 +36,10 @@ class Player:
     name: str
     parameters: list[nn.Parameter]
     objectives: Callable[[Tensor, int], Iterator[Objective]]
+    optimizer: Literal["ranger", "adam"] | None = None
+    """None for the configuration's."""
+    rate: float = 1.0
+    """Learning rate as a multiple of the configuration's."""
 
 
 class TrainingTask(ABC):

@@ -36,7 +36,8 @@ def weights_sha256(weights_root: Path, domain: str, method: str, config: Config)
     """SHA-256 of every network a run can touch, by name: all of the domain's but those of other methods."""
     other_methods = set(config.methods) - set(method_chain(method, config))
     folders = sorted(path.parent for path in (weights_root / domain).glob(f"*/{CARD_FILE}"))
-    return {folder.name: load_card(folder).sha256 for folder in folders if folder.name not in other_methods}
+    cards = [load_card(folder) for folder in folders]
+    return {card.name: card.sha256 for card in cards if card.name not in other_methods}
 
 
 def code_sha256() -> str:

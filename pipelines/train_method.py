@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from core.config import Config
-from core.weights import WeightsCard
+from core.weights import WeightsCard, weights_folder
 from methods import training
 from methods.registry import training_task
 from pipelines.domains import shards
@@ -29,7 +29,8 @@ def train_method(
         name: of the method in params.yaml.
         config: all parameters.
         domain: whose training split, generator and judges are used.
-        weights_root: weights are read from it and written to `weights_root/<domain>/<name>`.
+        weights_root: weights are read from it and written to `weights_root/<domain>/<name>`, a slash in the name
+            being a dash there.
         cache: resumable work, rendered images included.
         device: where to compute.
 
@@ -38,4 +39,5 @@ def train_method(
     """
     task = training_task(name, config, domain, weights_root, device)
     images = shards.ensure(domain, "train", cache)
-    return training.train(task, images, cache / "training", weights_root / domain / name, torch.device(device))
+    output = weights_folder(weights_root, domain, name)
+    return training.train(task, images, cache / "training", output, torch.device(device))

@@ -143,6 +143,22 @@ def resized(drawn: Tensor, like: Tensor) -> Tensor:
     return _upsample(drawn.clamp(-1, 1), like)
 
 
+def conditions(
+    alignment: nn.Module, consultation: nn.Module, drawn: Tensor, distortion: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The aligned distortion map (B, 3, S, S), and the scale and shift (B, C, S/4, S/4) that it gives.
+
+    Args:
+        alignment: the distortion alignment.
+        consultation: the consultation encoder.
+        drawn: the image drawn from the styles alone, edited or not, (B, 3, G, G).
+        distortion: image minus the resized drawing of the unedited styles, (B, 3, S, S).
+    """
+    aligned = alignment(torch.cat([distortion, resized(drawn, distortion)], dim=1))
+    scale, shift = consultation(aligned)
+    return aligned, scale, shift
+
+
 @dataclass(frozen=True)
 class Consultation:
     """What HFGI adds to an inversion or to an edit.
@@ -182,8 +198,7 @@ class HFGI(nn.Module):
             drawn: the image ``generator`` draws from ``styles`` alone, (B, 3, G, G).
             distortion: image minus the resized drawing of the *unedited* styles, (B, 3, S, S).
         """
-        aligned = self.grid_align(torch.cat([distortion, resized(drawn, distortion)], dim=1))
-        scale, shift = self.residue(aligned)
+        aligned, scale, shift = conditions(self.grid_align, self.residue, drawn, distortion)
         image = generator.synthesis(
             styles, feature=consulted(scale, shift), feature_layer=consulted_layer(scale.shape[-1])
         )

@@ -75,8 +75,24 @@ class HyperInverter(nn.Module):
         small = resized(images, self.size)
         styles = generator.repeat(self.w_encoder(small) + latent_mean)
         first = generator.synthesis(styles)
-        first_codes = self.w_bar_encoder(resized(first, self.size))
-        return HyperInversion(styles, self.hypernet(first_codes, self.w_bar_encoder(small)), first)
+        residuals = weight_residuals(self.w_bar_encoder, self.hypernet, resized(first, self.size), small)
+        return HyperInversion(styles, residuals, first)
+
+
+def weight_residuals(
+    w_bar_encoder: nn.Module, hypernet: nn.Module, first_image: Tensor, image: Tensor
+) -> dict[str, Tensor]:
+    """Phase two: residuals by the name of the generator's weight, (B, out, in, k, k).
+
+    Args:
+        w_bar_encoder: see `HyperInverter`.
+        hypernet: see `HyperInverter`.
+        first_image: what the unchanged generator draws, (B, 3, S, S), as the encoder reads it.
+        image: the image to invert, likewise.
+    """
+    first_codes = w_bar_encoder(first_image)
+    residuals: dict[str, Tensor] = hypernet(first_codes, w_bar_encoder(image))
+    return residuals
 
 
 def resized(images: Tensor, size: int) -> Tensor:

@@ -21,7 +21,7 @@ Deviations, none of which changes the result beyond rounding:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -82,8 +82,29 @@ SMALL_MAP = 8
 """Pixels per side up to which convolutions round differently in different batches; larger maps were found not to."""
 
 
+Residuals = Mapping[str, Tensor]
+"""What to add to a layer's parameters, by their names in it: a tensor of the parameter's shape shared by the batch, or
+one per image, (B, *shape). Kernels (1, out, in, k, k) and RGB biases (1, 3, 1, 1) have a dimension for B already."""
+
+
+def residuals_of(residuals: Residuals, module: str) -> dict[str, Tensor]:
+    """Those of ``module``, by their names inside it."""
+    prefix = f"{module}."
+    return {name.removeprefix(prefix): value for name, value in residuals.items() if name.startswith(prefix)}
+
+
+def changed(parameter: Tensor, residuals: Residuals | None, name: str) -> Tensor:
+    """``parameter`` plus its residual; itself where it has none."""
+    return parameter + residuals[name].to(parameter.dtype) if residuals and name in residuals else parameter
+
+
 def linear(features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``features`` (B, in) times ``weight`` (out, in) transposed, plus ``bias`` (out,)."""
+    """``features`` (B, in) times ``weight`` (out, in) transposed, plus ``bias`` (out,); a weight and a bias per image,
+    (B, out, in) and (B, out), will do as well.
+    """
+    if weight.dim() == 3:
+        product = torch.bmm(features[:, None], weight.transpose(1, 2))[:, 0]
+        return product if bias is None else product + bias
     if features.dim() != 2 or not separately(features, weight):
         return F.linear(features, weight, bias)
     product = torch.bmm(features[:, None], weight.t().expand(len(features), -1, -1))[:, 0]
@@ -154,10 +175,11 @@ class EqualLinear(nn.Module):
         self.bias_gain = learning_rate_multiplier
         self.activate = activate
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(..., in) -> (..., out)."""
+    def forward(self, features: Tensor, residuals: Residuals | None = None) -> Tensor:
+        """(..., in) -> (..., out). ``residuals`` of weight and bias are for layers without activation."""
         if not self.activate:
-            return linear(features, self.weight * self.weight_gain, self.bias * self.bias_gain)
+            weight, bias = changed(self.weight, residuals, "weight"), changed(self.bias, residuals, "bias")
+            return linear(features, weight * self.weight_gain, bias * self.bias_gain)
         # In the published order and by the published kernel: eight of these make w, and analyses of w (principal
         # components of nearly equal strength) magnify rounding a hundredfold. No inversion runs through them.
         out = F.linear(features, self.weight * self.weight_gain)
@@ -301,24 +323,24 @@ class ModulatedConv2d(nn.Module):
         self.demodulate = demodulate
         self.blur = Blur(padding=1, gain=4.0) if upsample else None
 
-    def forward(self, images: Tensor, latent: Tensor, weight_residual: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, latent: Tensor, residuals: Residuals | None = None) -> tuple[Tensor, Tensor]:
         """Convolve (B, in, H, W) under ``latent`` (B, D).
 
         Args:
             images: feature maps.
             latent: one row of W+ per image.
-            weight_residual: added to the stored weight before its scaling and modulation; any shape that broadcasts
-                to (B, out, in, k, k), so (out, in, k, k) is shared by the batch.
+            residuals: added to the stored parameters before their scaling and modulation; see `Residuals`.
 
         Returns:
             The convolution (B, out, H, W) or (B, out, 2H, 2W), not yet demodulated, and the demodulation factor
             (B, out, 1, 1) or 1 (1, 1, 1, 1) it is to be multiplied by: the caller merges it with what follows.
         """
         with without_autocast(images):
-            style = self.modulation(latent.to(self.weight.dtype))
+            own = residuals_of(residuals or {}, "modulation")
+            style = self.modulation(latent.to(self.weight.dtype), own)
             weight = self.weight * self.gain
-            if weight_residual is not None:
-                weight = weight + weight_residual.to(weight.dtype) * self.gain
+            if residuals and "weight" in residuals:
+                weight = weight + residuals["weight"].to(weight.dtype) * self.gain
         upsample = self.blur is not None
         out, factor = modulated_convolution(images, style, weight, self.padding, self.demodulate, upsample)
         return (out if self.blur is None else self.blur(out)), factor
@@ -341,13 +363,14 @@ class StyledConv(nn.Module):
         self.noise = NoiseWeight()
         self.activate = ActivationBias(out_channels)
 
-    def forward(self, images: Tensor, latent: Tensor, noise: Tensor, weight_residual: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, latent: Tensor, noise: Tensor, residuals: Residuals | None = None) -> Tensor:
         """(B, in, H, W), latent (B, D), noise (B or 1, 1, H', W') -> (B, out, H', W')."""
-        out, factor = self.conv(images, latent, weight_residual)
-        scaled_noise = (noise * (self.noise.weight * ACTIVATION_GAIN)).to(out.dtype)
-        bias = (self.activate.bias * ACTIVATION_GAIN).to(out.dtype)
+        out, factor = self.conv(images, latent, residuals_of(residuals or {}, "conv"))
+        strength = changed(self.noise.weight, residuals, "noise.weight") * ACTIVATION_GAIN
+        scaled_noise = (noise * strength.view(-1, 1, 1, 1)).to(out.dtype)
+        bias = (changed(self.activate.bias, residuals, "activate.bias") * ACTIVATION_GAIN).to(out.dtype)
         out = torch.addcmul(scaled_noise, out, (factor * ACTIVATION_GAIN).to(out.dtype))
-        return F.leaky_relu(out + bias[None, :, None, None], LEAKY_SLOPE)
+        return F.leaky_relu(out + bias.view(-1, out.shape[1], 1, 1), LEAKY_SLOPE)
 
 
 class ToRGB(nn.Module):
@@ -360,11 +383,11 @@ class ToRGB(nn.Module):
         self.upsample = Upsample() if upsample else None
 
     def forward(
-        self, images: Tensor, latent: Tensor, previous: Tensor | None, weight_residual: Tensor | None = None
+        self, images: Tensor, latent: Tensor, previous: Tensor | None, residuals: Residuals | None = None
     ) -> Tensor:
         """(B, in, H, W), latent (B, D), previous RGB (B, 3, H/2, W/2) or None -> RGB (B, 3, H, W)."""
-        out, _ = self.conv(images, latent, weight_residual)
-        out = out + self.bias.to(out.dtype)
+        out, _ = self.conv(images, latent, residuals_of(residuals or {}, "conv"))
+        out = out + changed(self.bias, residuals, "bias").to(out.dtype)
         if previous is not None and self.upsample is not None:
             out = out + self.upsample(previous)
         return out

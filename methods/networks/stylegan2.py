@@ -23,7 +23,8 @@ from the one drawn from the styles: the blend ``(1 - s) x + s F`` of that encode
 ``x (1 + scale) + shift`` (Wang et al., arXiv 2109.06590).
 
 Weight residuals (Dinh et al., HyperInverter, arXiv 2112.00719, section 3.2) are added to the stored weight before the
-equalised scaling and modulation.
+equalised scaling and modulation. Every parameter of the synthesis network may have one per image, so that pivotal
+tuning (Roich et al., arXiv 2106.05744) works on a batch of generators at once.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from torch import Tensor, nn
 
 from core.errors import ReinvertError
 
-from .layers import EqualLinear, PixelNorm, StyledConv, ToRGB
+from .layers import EqualLinear, PixelNorm, StyledConv, ToRGB, changed, residuals_of
 
 CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 128, 512: 64, 1024: 32}
 """Channels by resolution of the published configuration F (channel multiplier 2)."""
@@ -140,8 +141,22 @@ class Generator(nn.Module):
         return [self.noises.get_buffer(f"noise_{index}") for index in range(self.style_count - 1)]
 
     def modulated_weights(self) -> dict[str, nn.Parameter]:
-        """Name -> weight (1, out, in, k, k) of every modulated convolution: the names residuals are keyed by."""
+        """Name -> weight (1, out, in, k, k) of every modulated convolution."""
         return {name: weight for name, weight in self.named_parameters() if name.endswith("conv.weight")}
+
+    def synthesis_parameters(self) -> dict[str, nn.Parameter]:
+        """Name -> parameter of the synthesis network: the names residuals are keyed by."""
+        return {name: parameter for name, parameter in self.named_parameters() if not name.startswith("style.")}
+
+    def zero_residuals(self, count: int) -> dict[str, Tensor]:
+        """Residuals of ``count`` images that change nothing, one for each of `synthesis_parameters`."""
+        shapes = {name: tuple(parameter.shape) for name, parameter in self.synthesis_parameters().items()}
+        device = self.input.input.device
+        return {
+            # Biases of RGB layers, the constant and kernels have a first dimension for the batch.
+            name: torch.zeros(count, *(shape[1:] if len(shape) > 3 else shape), device=device)
+            for name, shape in shapes.items()
+        }
 
     @overload
     def synthesis(
@@ -184,8 +199,8 @@ class Generator(nn.Module):
             feature: replaces the input of convolution ``feature_layer``, (B or 1, C, R, R), or a function that computes
                 the replacement from that input (B, C, R, R); see the module docstring.
             feature_layer: 1 ... L-2; given together with ``feature``.
-            weight_residuals: by name as in ``modulated_weights``; each broadcasts to (B, out, in, k, k), so that
-                (out, in, k, k) is shared by the batch.
+            weight_residuals: by name as in ``synthesis_parameters``, one per image as in ``zero_residuals`` or, without
+                its first dimension, shared by the batch.
             return_feature_of: 0 ... L-1; also return that feature, as it was before any replacement.
 
         Returns:
@@ -198,7 +213,8 @@ class Generator(nn.Module):
         self._check(styles, noise, feature, feature_layer, residuals, return_feature_of)
         latents = styles.unbind(1)
         maps = self._noise_maps(styles, noise)
-        hidden = self.input.input.expand(len(styles), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        constant = changed(self.input.input, residuals, "input.input")
+        hidden = constant.expand(len(styles), -1, -1, -1).contiguous(memory_format=torch.channels_last)
         returned = hidden if return_feature_of == 0 else None
         rgb: Tensor | None = None
         for index in range(self.style_count - 1):
@@ -207,13 +223,13 @@ class Generator(nn.Module):
                 hidden = replacement.to(hidden.dtype).expand_as(hidden)
             conv_name = "conv1" if index == 0 else f"convs.{index - 1}"
             conv = self.conv1 if index == 0 else self.convs[index - 1]
-            hidden = conv(hidden, latents[index], maps[index], residuals.get(f"{conv_name}.conv.weight"))
+            hidden = conv(hidden, latents[index], maps[index], residuals_of(residuals, conv_name))
             if return_feature_of == index + 1:
                 returned = hidden
             if index % 2 == 0:
                 rgb_name = "to_rgb1" if index == 0 else f"to_rgbs.{index // 2 - 1}"
                 to_rgb = self.to_rgb1 if index == 0 else self.to_rgbs[index // 2 - 1]
-                rgb = to_rgb(hidden, latents[index + 1], rgb, residuals.get(f"{rgb_name}.conv.weight"))
+                rgb = to_rgb(hidden, latents[index + 1], rgb, residuals_of(residuals, rgb_name))
         assert rgb is not None
         return rgb if returned is None else (rgb, returned)
 
@@ -250,9 +266,12 @@ class Generator(nn.Module):
         if return_feature_of is not None and not 0 <= return_feature_of <= count - 1:
             raise ReinvertError(f"return_feature_of is {return_feature_of}; use 0 ... {count - 1}")
         if residuals:
-            unknown = sorted(set(residuals) - set(self.modulated_weights()))
+            unknown = sorted(set(residuals) - set(self.synthesis_parameters()))
             if unknown:
-                raise ReinvertError(f"no modulated weight is called {unknown[0]!r}; see Generator.modulated_weights()")
+                raise ReinvertError(
+                    f"no parameter of the synthesis network is called {unknown[0]!r}; see "
+                    "Generator.synthesis_parameters()"
+                )
 
     @torch.no_grad()
     def latent_statistics(self, samples: int, seed: int) -> tuple[Tensor, float]:

@@ -38,11 +38,16 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(convolution(below + beside, beside, stride=1) for below, beside in pairwise(upward))
         self.classify = nn.Conv2d(channels[0], classes, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """See the class."""
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The maps on the way down, (B, C, H / 2^k, W / 2^k): what a parsing loss compares."""
         maps = [self.stem(images)]
         for step in self.down:
             maps.append(step(maps[-1]))
+        return maps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        maps = self.features(images)
         features = maps.pop()
         for step in self.up:
             enlarged = nn.functional.interpolate(features, scale_factor=2.0, mode="nearest")

@@ -96,3 +96,9 @@ def test_validated_names_the_place() -> None:
         validated(Two, {"first": 1, "second": "x"}, "here")
     with pytest.raises(ReinvertError, match="^here: "):
         validated(Two, None, "here")
+
+
+def test_two_methods_with_one_folder_of_weights_are_refused(values: dict[str, Any], tmp_path: Path) -> None:
+    values["methods"] |= {"a/b": {"kind": "psp"}, "a-b": {"kind": "psp"}}
+    with pytest.raises(ReinvertError, match="'a-b' and 'a/b' would share a folder of weights; correct"):
+        load(values, tmp_path)

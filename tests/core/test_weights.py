@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from core.errors import ReinvertError
-from core.weights import CARD_FILE, WEIGHTS_FILE, WeightsCard, code_version, load_card, load_weights, save_weights
+from core.weights import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    WeightsCard,
+    code_version,
+    load_card,
+    load_weights,
+    save_weights,
+    weights_folder,
+)
 
 
 def card(**changes: object) -> WeightsCard:
@@ -81,3 +90,10 @@ def test_a_damaged_card_is_one_line(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:-20])
     with pytest.raises(ReinvertError, match="damaged"):
         load_card(tmp_path / "w")
+
+
+def test_weights_lie_one_level_below_the_domain() -> None:
+    assert weights_folder("weights", "faces", "psp") == Path("weights/faces/psp")
+    assert weights_folder("weights", "faces", "hyperinverter/w-encoder") == Path(
+        "weights/faces/hyperinverter-w-encoder"
+    )

@@ -18,6 +18,7 @@ def full_code(count: int = 3) -> Code:
             "conv1.conv.weight": torch.randn(count, 2, 2, 1, 1),
         },
         noise=[torch.randn(count, 1, 1 + k, 1) for k in range(11)],  # two digits: order must survive the file
+        distortion=torch.randn(count, 3, 4, 4),
     )
 
 
@@ -30,6 +31,9 @@ def assert_equal(first: Code, second: Code) -> None:
     assert (first.weight_residuals or {}).keys() == (second.weight_residuals or {}).keys()
     for name, residual in (first.weight_residuals or {}).items():
         assert torch.equal(residual, (second.weight_residuals or {})[name])
+    assert (first.distortion is None) == (second.distortion is None)
+    if first.distortion is not None:
+        assert torch.equal(first.distortion, second.distortion)
     assert len(first.noise or []) == len(second.noise or [])
     assert all(torch.equal(a, b) for a, b in zip(first.noise or [], second.noise or [], strict=True))
 
@@ -59,7 +63,9 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ReinvertError, match="does not fit 2 styles"):
         replace(code, styles=code.styles[:2])
     with pytest.raises(ReinvertError, match="weight residual"):
-        replace(code, weight_residuals={"conv1.conv.weight": torch.randn(3, 2, 3, 3)})
+        replace(code, weight_residuals={"conv1.conv.weight": torch.randn(2, 2, 2, 3, 3)})
+    with pytest.raises(ReinvertError, match="weight residual .* give 2 to 5 dimensions"):
+        replace(code, weight_residuals={"conv1.noise.weight": torch.randn(3)})
 
 
 def test_codes_with_other_parts_do_not_concatenate() -> None:

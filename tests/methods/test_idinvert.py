@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from core.errors import ReinvertError
-from methods.idinvert import InDomainObjective, crop_mask, diffuse, refine
+from methods.idinvert import InDomainObjective, crop_mask, diffuse, feature_distance, refine
 from methods.networks.idinvert import InDomainEncoder
 from methods.networks.stylegan1 import Generator, doubling_kernel
 from metrics.judges.vgg16 import Vgg16
@@ -91,7 +91,7 @@ def test_vgg_input_is_caffes() -> None:
 
 
 def test_refinement_lowers_its_objective(generator: Generator, encoder: InDomainEncoder) -> None:
-    objective = InDomainObjective(generator.synthesis, features(), encoder)
+    objective = InDomainObjective(generator.synthesis, feature_distance(features()), encoder)
     images = generator(torch.randn(2, 5))
     start = torch.randn(2, 6, 7)
     path = list(refine(images, start, objective, steps=30))
@@ -99,13 +99,15 @@ def test_refinement_lowers_its_objective(generator: Generator, encoder: InDomain
     assert (totals[-1] < totals[0]).all()
     first = path[0].terms
     torch.testing.assert_close(first["pixel"], (images - generator.synthesis(start)).square().mean(dim=(1, 2, 3)))
+    found = (features()(images) - features()(generator.synthesis(start))).square().flatten(1).mean(dim=1)
+    torch.testing.assert_close(first["feature"], found)
     expected = (start - encoder(generator.synthesis(start))).square().mean(dim=(1, 2))
     torch.testing.assert_close(first["domain"], expected)
     torch.testing.assert_close(totals[0], first["pixel"] + 5e-5 * first["feature"] + 2 * first["domain"])
 
 
 def test_diffusion_sees_the_mask_only(generator: Generator, encoder: InDomainEncoder) -> None:
-    objective = InDomainObjective(generator.synthesis, features(), None)
+    objective = InDomainObjective(generator.synthesis, feature_distance(features()), None)
     target, context = torch.rand(2, 1, 3, 16, 16) * 2 - 1
     mask = crop_mask(16, (8, 7), width=6, height=4)
     assert mask.sum() == 24 and mask[0, 0, 5:9, 5:11].all()

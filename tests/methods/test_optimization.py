@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.errors import ReinvertError
-from methods import registry
+from methods import projector, registry
 from methods.code import Code
 from methods.inverter import Inverter, Step
 from methods.losses import l2
@@ -83,6 +83,48 @@ def test_the_real_loss_falls_and_runs_repeat_exactly(weights_root: Path) -> None
     assert all(torch.equal(a.code.styles, b.code.styles) for a, b in zip(first, again, strict=True))
     start, end = (inverter.loss.total(inverter.loss(inverter.draw(step.code), images)) for step in first)
     assert bool((end < start / 2).all()), (start, end)
+
+
+def build_projector(weights_root: Path, **arguments: Any) -> Optimization:
+    entry = {"space": "w", "latent_noise": 0.05, "noise_regularization": 10.0, "losses": {"l2": 1.0}, **arguments}
+    inverter = build(weights_root, **entry)
+    with torch.no_grad():  # a random generator has no noise
+        for name, weight in inverter.generator.generator.named_parameters():
+            if name.endswith("noise.weight"):
+                weight.fill_(0.1)
+    return inverter
+
+
+def test_the_projector_is_the_published_one(weights_root: Path) -> None:
+    inverter = build_projector(weights_root, yield_every=1)
+    image = known(inverter, 1)[1]
+    generator = inverter.generator.generator
+    protocol = replace(projector.NVIDIA_W, learning_rate=0.05, steps=12, regularization=10.0)
+    statistics = inverter.generator.latent_mean, inverter.generator.latent_std
+
+    def features(pixels: Tensor) -> Tensor:
+        return pixels.flatten(1) / 127.5 / pixels[0].numel() ** 0.5
+
+    draws = projector.random_draws(generator, 1, "w", seed=3)
+    expected = projector.project(generator, image, features, protocol, statistics, *draws)
+    found = list(inverter.invert(image, seed=3))
+    assert [step.step for step in found] == list(range(13))
+    for ours, theirs in zip(found[1:], expected, strict=True):
+        assert ours.code.noise is None
+        # Pixels are scaled to 255 and back there; Adam divides what that rounds by the gradient's size.
+        torch.testing.assert_close(ours.code.styles, theirs.styles.expand_as(ours.code.styles), atol=1e-4, rtol=0)
+    other = list(inverter.invert(image, seed=4))[-1]
+    assert not torch.allclose(other.code.styles, found[-1].code.styles, atol=1e-3)
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_the_projectors_noise_does_not_tie_images_together(weights_root: Path, space: str) -> None:
+    inverter = build_projector(weights_root, space=space)
+    images = known(inverter, 3)[1]
+    batch = list(inverter.invert(images, seed=0))[-1].code
+    for index in range(3):
+        alone = list(inverter.invert(images[index : index + 1], seed=0))[-1].code
+        assert float((inverter.draw(batch)[index] - inverter.draw(alone)[0]).abs().max()) < 1e-4
 
 
 def test_hybrid_starts_at_the_starts_answer_and_keeps_its_other_parts(weights_root: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from core.config import load_config
 from core.errors import ReinvertError
 from methods import registry
 from tests.methods import tiny
@@ -16,6 +17,13 @@ def test_every_method_module_registers_itself_under_its_own_name() -> None:
     assert "optimization" in kinds
     for kind in kinds:
         assert registry.KINDS.get(kind).__module__ == f"methods.{kind}"
+
+
+def test_every_entry_of_params_fits_its_kind(project: Path) -> None:
+    config = load_config(project / "params.yaml")
+    for name, entry in config.methods.items():
+        assert registry.describe(name, config).startswith(f"{name} (kind {entry.kind})")
+        assert entry.arguments.get("start", "mean") in {"mean", *config.methods}
 
 
 def test_names_get_suggestions(weights_root: Path) -> None:

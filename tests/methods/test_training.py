@@ -1,6 +1,7 @@
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,22 @@ def test_finished_work_is_only_moved_into_place(tmp_path: Path) -> None:
     first = training.train(TinyTask(settings()), IMAGES, tmp_path / "work", tmp_path / "one", CPU)
     second = training.train(Spent(settings()), IMAGES, tmp_path / "work", tmp_path / "two", CPU)
     assert first.sha256 == second.sha256
+
+
+def test_a_player_may_have_its_own_optimiser_and_rate(tmp_path: Path) -> None:
+    class Slow(TinyTask):
+        def players(self) -> list[Player]:
+            critic, encoder = super().players()
+            return [replace(critic, optimizer="adam", rate=0.1), encoder]
+
+    task = Slow(settings(steps=1))
+    before = [parameter.detach().clone() for parameter in task.modules["critic"].parameters()]
+    state = training.fit(task, IMAGES, tmp_path, CPU)
+    assert type(state["optimizers"]["critic"]).__name__ == "Adam"
+    assert type(state["optimizers"]["encoder"]).__name__ == "Ranger"
+    moved = torch.cat([(b - a).flatten() for a, b in zip(before, task.modules["critic"].parameters(), strict=True)])
+    # Adam's first step is the rate, whatever the gradient; 1e-8 in its denominator makes it a little less.
+    assert moved.abs().max().item() == pytest.approx(0.1 * 1e-2, rel=1e-2)
 
 
 def test_average_is_the_recursion(tmp_path: Path) -> None:

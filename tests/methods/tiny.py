@@ -38,12 +38,53 @@ def write_generator(root: Path, size: int, domain: str = "faces") -> None:
     save_weights(root / domain / "generator", state, card("generator", "stylegan2", saved, domain))
 
 
+def write_discriminator(root: Path, size: int, domain: str = "faces") -> None:
+    from methods.networks.discriminator import Discriminator
+
+    channels = {4 * 2**k: 8 for k in range(size.bit_length() - 2)}
+    torch.manual_seed(6)
+    state = Discriminator(size, channels).state_dict()
+    saved = {"size": size, "channels": {str(side): width for side, width in channels.items()}}
+    save_weights(
+        root / domain / "discriminator", state, card("discriminator", "stylegan2-discriminator", saved, domain)
+    )
+
+
 def write_perceptual(root: Path) -> None:
     from metrics.judges.perceptual import AlexNetFeatures
 
     torch.manual_seed(2)
     save_weights(
         root / "faces" / "perceptual", AlexNetFeatures().state_dict(), card("perceptual", "alexnet-features", {})
+    )
+
+
+def write_judges(root: Path, size: int) -> None:
+    """Identity network and parser of faces."""
+    from metrics.judges import ARCHITECTURES
+
+    networks: dict[str, tuple[str, dict[str, Any]]] = {
+        "identity-train": (
+            "ir-se",
+            {"size": size, "stem_stride": 2, "widths": [4, 8], "units": [1, 2], "embedding": 6},
+        ),
+        "parser": ("u-net", {"size": size, "classes": 3, "channels": [4, 6, 8]}),
+    }
+    for name, (architecture, arguments) in networks.items():
+        torch.manual_seed(4)
+        network = ARCHITECTURES.get(architecture)(**arguments)
+        save_weights(root / "faces" / name, network.state_dict(), card(name, architecture, arguments))
+
+
+def write_similarity(root: Path, size: int, domain: str) -> None:
+    """What stands for identity in a domain without: any network that gives unit vectors."""
+    from metrics.judges import ARCHITECTURES
+
+    arguments = {"size": size, "stem_stride": 2, "widths": [4, 8], "units": [1, 1], "embedding": 5}
+    torch.manual_seed(5)
+    network = ARCHITECTURES.get("ir-se")(**arguments)
+    save_weights(
+        root / domain / "similarity", network.state_dict(), card("similarity", "ir-se", arguments, domain)
     )
 
 

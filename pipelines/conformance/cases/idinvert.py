@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods.idinvert import InDomainObjective, Refinement, crop_mask, diffuse, refine
+from methods.idinvert import InDomainObjective, Refinement, crop_mask, diffuse, feature_distance, refine
 from methods.networks.idinvert import InDomainEncoder
 from methods.networks.stylegan1 import Generator
 from metrics.judges.vgg16 import Vgg16
@@ -85,14 +85,14 @@ def idinvert_invert(data: Goldens) -> Outputs:
     """Steps of the refinement and of the diffusion."""
     target, context = structured_image(data, "idinvert.image", 2, SIZE).split(1)
     encoder, generator = _encoder(data), _generator(data)
-    objective = InDomainObjective(generator.synthesis, _features(data), encoder)
+    objective = InDomainObjective(generator.synthesis, feature_distance(_features(data)), encoder)
     with torch.no_grad():
         start = encoder(target)
     path = list(refine(target, start, objective, steps=STEPS))
     final = path[-1].styles
     with torch.no_grad():
         drawn = generator.synthesis(final)
-    without_domain = InDomainObjective(objective.synthesis, objective.features, encoder=None)
+    without_domain = InDomainObjective(objective.synthesis, objective.distance, encoder=None)
     mask = crop_mask(SIZE, (128, 140), width=110, height=96)
     diffusion = list(diffuse(target, context, mask, encoder, without_domain, steps=DIFFUSION_STEPS))
     return {

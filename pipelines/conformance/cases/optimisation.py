@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.code import Code
 from methods.losses import l2
 from methods.networks.layouts import generator_arguments, generator_from_nvidia, generator_table
 from methods.networks.stylegan2 import Generator
@@ -122,28 +122,31 @@ def sg2_wplus(data: Goldens) -> Outputs:
 
 def _tuned(data: Goldens, regularized: bool) -> Outputs:
     generator, mean = tiny_generator(data)
-    tuned = copy.deepcopy(generator)
     pivot = generator.repeat(torch.from_numpy(data.golden("pti_pivot")["w_final"])[None])
-    locality = Locality(generator, mean, lambda step: data.input(f"pti.ball.{step}", (1, generator.style_dim)))
+    locality = Locality(mean, lambda step: data.input(f"pti.ball.{step}", (1, generator.style_dim)))
     path: list[Tuning] = list(
         tune(
-            tuned,
-            pivot,
+            generator,
+            Code(pivot),
             structured_image(data, f"{PIVOT_TAG}.image", 1, SIZE),
             l2,
             TuningProtocol(steps=TUNING_STEPS, threshold=-1.0),
             locality if regularized else None,
         )
     )
-    before, after = dict(generator.named_parameters()), dict(tuned.named_parameters())
+    changes = path[-1].code.weight_residuals or {}
     ours = {entry.nvidia: entry.ours for entry in generator_table(SIZE, len(generator.style) - 1)}
-    in_order = [ours[name] for name in data.manifest(MANIFEST) if ours.get(name) in before]
+    parameters = dict(generator.named_parameters())
+    in_order = [ours[name] for name in data.manifest(MANIFEST) if ours.get(name) in parameters]
     return {
         "total": torch.cat([step.total for step in path]),
         "l2": torch.cat([step.l2 for step in path]),
         "lpips_standin": torch.cat([step.perceptual for step in path]),
-        "param_delta_meanabs": [(after[name] - before[name]).double().abs().mean().item() for name in in_order],
-        "image": _halved(tuned.synthesis(pivot)),
+        # The mapping's parameters receive no gradient.
+        "param_delta_meanabs": [
+            changes[name].double().abs().mean().item() if name in changes else 0.0 for name in in_order
+        ],
+        "image": _halved(generator.synthesis(pivot, weight_residuals=changes)),
     }
 
 

@@ -97,7 +97,7 @@ def test_activation_scaling_equals_per_image_weights(
     layer = ModulatedConv2d(4, 6, 3, 5, demodulate, upsample)
     images, latent = torch.randn(3, 4, 8, 8), torch.randn(3, 5)
     residual = None if residual_shape is None else torch.randn(residual_shape)
-    out, factor = layer(images, latent, residual)
+    out, factor = layer(images, latent, None if residual is None else {"weight": residual})
     expected = reference_modulated(layer, images, latent, residual)
     # float32, sums of 36 products of order one: a few units in the last place of values up to about 5.
     torch.testing.assert_close(out * factor, expected, rtol=1e-5, atol=1e-5)

@@ -127,6 +127,34 @@ def test_residuals_of_a_batch_equal_one_image_at_a_time_and_added_weights() -> N
     assert not torch.allclose(together, generator.synthesis(styles), atol=1e-2)
 
 
+def test_every_parameter_of_the_synthesis_may_have_a_residual_per_image() -> None:
+    generator = tiny_generator()
+    with torch.no_grad():
+        for name, weight in generator.named_parameters():
+            if name.endswith("noise.weight"):
+                weight.fill_(0.3)
+    styles = torch.randn(3, 6, 7)
+    zeros = generator.zero_residuals(3)
+    plain = generator.synthesis(styles)
+    torch.testing.assert_close(generator.synthesis(styles, weight_residuals=zeros), plain, rtol=1e-5, atol=1e-5)
+    assert not [name for name in zeros if name.startswith("style.")]
+    changes = {name: 0.1 * torch.randn_like(zero) for name, zero in zeros.items()}
+    together = generator.synthesis(styles, weight_residuals=changes)
+    state = {key: value.clone() for key, value in generator.state_dict().items()}
+    for index in range(3):
+        own = {name: change[index] for name, change in changes.items()}
+        added = Generator(16, 7, 2, WIDTHS)
+        added.load_state_dict({key: value + own[key] if key in own else value for key, value in state.items()})
+        expected = added.synthesis(styles[index : index + 1])
+        torch.testing.assert_close(together[index : index + 1], expected, rtol=1e-5, atol=1e-5)
+        shared = generator.synthesis(styles[index : index + 1], weight_residuals=own)
+        torch.testing.assert_close(shared, expected, rtol=1e-5, atol=1e-5)
+    plain = plain.detach()
+    for name, change in changes.items():  # every one of them reaches the image
+        alone = generator.synthesis(styles, weight_residuals={name: 10 * change}).detach()
+        assert float((alone - plain).abs().amax(dim=(1, 2, 3)).min()) > 1e-3, name
+
+
 def test_noise_is_stored_given_or_random() -> None:
     generator = tiny_generator()
     styles = torch.randn(2, 6, 7)
