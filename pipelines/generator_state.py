@@ -145,6 +145,8 @@ def take_up_weights(folder: Path, state: State, config: GeneratorTraining) -> bo
     card = load_card(folder / "generator")
     if (card.recipe, card.seed, card.arguments) != (config.recipe, config.seed, _generator_arguments(config)):
         return False
+    if card.images_seen is None:
+        return False
     tensors, _ = load_weights(folder / "generator")
     prefix = "generator."
     averaged = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

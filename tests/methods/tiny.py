@@ -83,9 +83,7 @@ def write_similarity(root: Path, size: int, domain: str) -> None:
     arguments = {"size": size, "stem_stride": 2, "widths": [4, 8], "units": [1, 1], "embedding": 5}
     torch.manual_seed(5)
     network = ARCHITECTURES.get("ir-se")(**arguments)
-    save_weights(
-        root / domain / "similarity", network.state_dict(), card("similarity", "ir-se", arguments, domain)
-    )
+    save_weights(root / domain / "similarity", network.state_dict(), card("similarity", "ir-se", arguments, domain))
 
 
 def config(methods: dict[str, dict[str, Any]]) -> Config:
