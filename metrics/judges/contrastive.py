@@ -4,11 +4,12 @@ Paper: Chen et al., "Improved Baselines with Momentum Contrastive Learning" (MoC
 al., "Momentum Contrast" (MoCo, arXiv 1911.05722), equations 1 and 2 and algorithm 1. Deviations, all for one short run
 on one device:
 
-- The key encoder normalises with moving averages of the query encoder's statistics (Cai et al., "Exponential Moving
-  Average Normalization", arXiv 2101.08482). Batch statistics would tell query and key apart from strangers without
-  looking, which MoCo prevents by shuffling images between GPUs.
+- Keys are made in a few shuffled groups, so that their batch statistics are not the queries'; MoCo shuffles between
+  GPUs to the same end (section 3.3 there).
 - The momentum is far below the paper's 0.999 and the queue is short, because a run has hundreds of steps, not a
   million: the keys must leave the random start behind, and yet change little in the time that one spends in the queue.
+- The other images of the batch are strangers too (as in MoCo v3, arXiv 2104.02057): while the encoders change fast,
+  keys in the queue could be told from the own one by their age.
 - Batch norm at both ends of the head. The features are means after a ReLU and all point the same way; the paper's head
   has to learn to centre them, which takes longer than a run here.
 """
@@ -29,36 +30,31 @@ from metrics.judges.config import Views
 from metrics.judges.layers import unit_length
 from metrics.judges.objective import OBJECTIVES, GroundTruth, Objective, TestSet
 
+KEY_GROUPS = 4
+"""Parts of a batch that keys are normalised in; a batch needs two images for each."""
 
-def contrast(query: Tensor, key: Tensor, strangers: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+
+def contrast(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """InfoNCE, the cross-entropy of telling an image's own key from strangers' (MoCo, equation 1).
 
     Args:
-        query, key: (B, d) unit vectors, row by row of one image.
-        strangers: (K, d) unit vectors of other images.
+        query, key: (B, d) unit vectors, row by row of one image; every other row of ``key`` is a stranger's.
+        queue: (K, d) unit vectors of further strangers.
         temperature: divides the cosines.
 
     Returns:
         The loss, and the share of queries that are nearest to their own key: scalars.
     """
-    own = (query * key).sum(1, keepdim=True)
-    logits = torch.cat([own, query @ strangers.T], dim=1) / temperature
-    first = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-    return F.cross_entropy(logits, first), (logits.argmax(1) == first).float().mean()
+    logits = query @ torch.cat([key, queue]).T / temperature
+    own = torch.arange(len(logits), device=logits.device)
+    return F.cross_entropy(logits, own), (logits.argmax(1) == own).float().mean()
 
 
 @torch.no_grad()
 def follow(target: nn.Module, source: nn.Module, momentum: float) -> None:
-    """``target = momentum target + (1 - momentum) source`` (MoCo, equation 2), statistics of batch norm included.
-
-    Counters, which are whole numbers, are copied.
-    """
-    ours = source.state_dict()
-    for name, value in target.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(ours[name], 1 - momentum)
-        else:
-            value.copy_(ours[name])
+    """``target = momentum target + (1 - momentum) source`` (MoCo, equation 2), for the weights."""
+    for ours, theirs in zip(target.parameters(), source.parameters(), strict=True):
+        ours.lerp_(theirs, 1 - momentum)
 
 
 @OBJECTIVES.register("momentum-contrast")
@@ -118,11 +114,14 @@ class MomentumContrast(Objective):
         """See `Objective`."""
         seed = int(torch.randint(2**62, ()))
         generator = torch.Generator(images.device).manual_seed(seed)
-        first, second = view(images, self.views, generator), view(images, self.views, generator)
+        with torch.autocast(images.device.type, enabled=False):  # coordinates in half precision would be off by pixels
+            first, second = view(images, self.views, generator), view(images, self.views, generator)
         with torch.no_grad():
             follow(self.key_network, network, self.momentum)
             follow(self.key_head, self.head, self.momentum)
-            key = self.project(self.key_network.eval(), self.key_head.eval(), second)
+            order = torch.randperm(len(images), device=images.device)
+            groups = [self.project(self.key_network, self.key_head, second[rows]) for rows in order.chunk(KEY_GROUPS)]
+            key = torch.cat(groups)[order.argsort()]
         query = self.project(network, self.head, first)
         with torch.autocast(images.device.type, enabled=False):  # half precision would cost the cosines digits
             loss, recognised = contrast(query, key, self.queue.clone(), self.temperature)
