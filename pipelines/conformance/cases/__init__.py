@@ -35,8 +35,8 @@ class Tolerance:
         relative: see above.
         absolute: see above.
         measure: what is compared with it: the largest deviation; the mean one, for optimisations in which single
-            numbers may go the other way (Adam turns a gradient of 1e-8 into a whole step); or one minus the cosine
-            between the arrays, for directions (then `relative` is not scaled by the golden).
+            numbers may go the other way (Adam turns a gradient of 1e-8 into a whole step); or the largest one minus
+            cosine between rows, for directions (then `relative` is not scaled by the golden).
         first: a tighter `relative` for the first entry of the array, where the others come after steps of an
             optimisation.
     """
@@ -60,7 +60,8 @@ class Tolerance:
             return max(found, key=lambda pair: pair[0] / pair[1] if pair[0] == pair[0] else np.inf)
         mine, wanted = np.asarray(ours, np.float64), np.asarray(golden, np.float64)
         if self.measure == "cosine":
-            return 1.0 - float((mine * wanted).sum() / np.linalg.norm(mine) / np.linalg.norm(wanted)), self.relative
+            lengths = np.linalg.norm(mine, axis=-1) * np.linalg.norm(wanted, axis=-1)
+            return 1.0 - float(((mine * wanted).sum(-1) / lengths).min()), self.relative
         scale = float(np.abs(wanted).max()) or 1.0
         gap = np.abs(mine - wanted)
         return float(gap.mean() if self.measure == "mean" else gap.max()) / scale, self.relative + self.absolute / scale

@@ -22,9 +22,10 @@ INVALID = -1e6
 _DIRECTION = Tolerance(1e-6, measure="cosine")
 TOLERANCES["editing"] = {"boundary": _DIRECTION, "boundary_n200": _DIRECTION, "*": Tolerance(1e-4)}
 TOLERANCES["sefa"] = {"*": Tolerance(1e-4)}
-# Its third and fourth components differ in strength by 0.2 %: rounding in LAPACK's float32 decomposition turns them by
-# up to 1.1e-4 (3e-6 with one thread, as the golden was made, 9e-5 with two).
-TOLERANCES["ganspace_pca"] = {"*": Tolerance(1e-4)}
+# Its third and fourth components differ in strength by 0.2 %, so that a last bit of float32 turns one into the other:
+# the golden is 1.1e-4 of its largest entry away from the solution in float64, and LAPACK's kernels for this processor
+# or that, one thread or two, from 3e-6 to 1.4e-4 away from the golden. As directions, like boundaries, they agree.
+TOLERANCES["ganspace_pca"] = {"comp": _DIRECTION, "*": Tolerance(1e-4)}
 
 
 def _interfacegan(data: Goldens) -> Outputs:

@@ -21,8 +21,11 @@ def test_largest_and_mean_deviation_are_relative_to_the_largest_value() -> None:
 
 def test_directions_are_compared_by_angle() -> None:
     turned = np.array([[math.cos(0.1), math.sin(0.1)]])
-    found = Tolerance(1e-3, measure="cosine").deviation(7 * turned, np.array([[1.0, 0.0]]))
-    assert found == pytest.approx((1 - math.cos(0.1), 1e-3))
+    tolerance = Tolerance(1e-3, measure="cosine")
+    assert tolerance.deviation(7 * turned, np.array([[1.0, 0.0]])) == pytest.approx((1 - math.cos(0.1), 1e-3))
+    # Of several directions the one that is farthest off counts, however long the others are.
+    several, golden = np.concatenate([np.array([[0.0, 99.0]]), turned]), np.array([[0.0, 99.0], [1.0, 0.0]])
+    assert tolerance.deviation(several, golden) == pytest.approx((1 - math.cos(0.1), 1e-3))
 
 
 def test_first_entry_has_a_tighter_limit() -> None:
