@@ -1,10 +1,9 @@
 """How a domain's generator is trained: the typed `generators.<domain>` section of params.yaml."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from core.config import Strict
+from core.precision import Precision
 
 
 class GeneratorTraining(Strict):
@@ -54,4 +53,5 @@ class GeneratorTraining(Strict):
     log_images: int = Field(1_600, ge=1)
     processes: int = Field(2, ge=1)
     """One-thread processes on a CPU; on GPUs one process per device is used instead."""
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    precision: Precision = "auto"
+    """`auto`: bf16-mixed where the device multiplies it in hardware, else 32-true."""

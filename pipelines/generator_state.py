@@ -41,6 +41,8 @@ _FREE_TO_CHANGE = {
     "fid_images",
     "mapping_gain",
     "log_images",
+    "precision",
+    "r1_gamma",
 }
 
 
@@ -167,7 +169,9 @@ def _generator_arguments(config: GeneratorTraining) -> dict[str, Any]:
     }
 
 
-def export(domain: Domain, config: GeneratorTraining, work_dir: Path, weights_dir: Path, device: str) -> None:
+def export(
+    domain: Domain, config: GeneratorTraining, work_dir: Path, weights_dir: Path, device: str, precision: str
+) -> None:
     """From the last checkpoint to `weights/<domain>/generator` (averaged) and `.../discriminator`."""
     state = build_state(config)
     load_checkpoint(work_dir / "checkpoint.pt", state, config)
@@ -181,6 +185,7 @@ def export(domain: Domain, config: GeneratorTraining, work_dir: Path, weights_di
         "images_seen": state["images"],
         "seed": config.seed,
         "device": device,
+        "precision": precision,
         "code_version": code_version(),
     }
     save_weights(

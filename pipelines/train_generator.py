@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from core.errors import ReinvertError
 from core.files import atomic_path
+from core.precision import resolve
 from methods.networks.stylegan2 import Generator
 from metrics import judges
 from pipelines import domains
@@ -294,6 +295,13 @@ def _append_log(path: Path, images: int, log: dict[str, float]) -> None:
         writer.writerows(rows)
 
 
+def _take_up_log(published: Path, path: Path) -> None:
+    """What the published weights have been through is the first part of this training's log."""
+    if published.is_file():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(published.read_bytes())
+
+
 def main(
     fabric: Fabric, domain_name: str, config: GeneratorTraining, work_dir: Path, cache: Path, weights_dir: Path
 ) -> None:
@@ -306,8 +314,8 @@ def main(
     checkpoint = work_dir / "checkpoint.pt"
     if checkpoint.exists():
         load_checkpoint(checkpoint, state, config)
-    else:
-        take_up_weights(weights_dir / domain_name, state, config)
+    elif take_up_weights(weights_dir / domain_name, state, config) and fabric.global_rank == 0:
+        _take_up_log(weights_dir / domain_name / "generator" / "training.csv", work_dir / "losses.csv")
     data = shards.load(shards.folder_of(domains.get(domain_name), "train", cache))
     perceptual = None
     if config.anchor_perceptual or config.critic_weight:
@@ -342,16 +350,17 @@ def train_generator(
     work_dir.mkdir(parents=True, exist_ok=True)
     for split in ("train", "test"):
         shards.ensure(domain, split, cache)
+    precision = resolve(config.precision, "cuda" if torch.cuda.is_available() else "cpu")
     if torch.cuda.is_available():
-        fabric = Fabric(accelerator="cuda", devices="auto", precision=config.precision)
+        fabric = Fabric(accelerator="cuda", devices="auto", precision=precision)
         device = torch.cuda.get_device_name(0)
     elif config.processes > 1:
-        fabric = Fabric(accelerator="cpu", devices=config.processes, strategy="ddp_spawn", precision=config.precision)
+        fabric = Fabric(accelerator="cpu", devices=config.processes, strategy="ddp_spawn", precision=precision)
         device = f"cpu x {config.processes}"
     else:
-        fabric = Fabric(accelerator="cpu", devices=1, precision=config.precision)
+        fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
         device = "cpu"
     # Fabric hands itself to the launched function, followed by these arguments; its type does not say so.
     work: Callable[..., None] = main
     fabric.launch(work, domain_name, config, work_dir, cache, weights_dir)
-    export(domain, config, work_dir, weights_dir, device)
+    export(domain, config, work_dir, weights_dir, device, precision)

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from core.config import validated
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_json, atomic_write_text
+from core.precision import resolve
 from core.weights import CARD_FILE, WeightsCard, code_version, load_weights, save_weights
 from metrics.judges import ARCHITECTURES, contrastive, identity_objectives, objectives
 from metrics.judges.augment import augment
@@ -129,7 +130,8 @@ def fit(
         ReinvertError: the loss is no longer finite.
     """
     network, objective, optimizer = state["network"].train(), state["objective"].train(), state["optimizer"]
-    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    mixed = resolve(config.precision, device) == "bf16-mixed"
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=mixed)
     bar = tqdm(total=config.steps, initial=state["step"], desc=f"train {name}", unit="step", disable=None)
     with bar:
         while state["step"] < config.steps:
@@ -214,6 +216,7 @@ def main(
         images_seen=config.steps * config.batch,
         seed=config.seed,
         device=device.type,
+        precision=resolve(config.precision, device),
         code_version=code_version(),
         dtype=config.stored,
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pydantic
 
 from core.config import Strict
+from core.precision import Precision
 
 
 class Augmentation(Strict):
@@ -62,8 +63,8 @@ class JudgeTraining(Strict):
     warmup: float = pydantic.Field(ge=0, lt=1)
     """Share of the steps over which the rate rises to the peak; it then falls to zero along a cosine."""
     weight_decay: float = pydantic.Field(ge=0)
-    precision: Literal["float32", "bfloat16"]
-    """Of the forward pass; bfloat16 means autocast."""
+    precision: Precision
+    """Of the forward pass: bf16-mixed is autocast to bfloat16, `auto` that where the device has it in hardware."""
     augmentation: Augmentation
     seed: int = pydantic.Field(ge=0)
     stored: Literal["float32", "float16"]

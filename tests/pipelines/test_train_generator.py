@@ -82,7 +82,7 @@ def test_published_weights_are_taken_up_where_they_stopped(tmp_path: Path) -> No
     config = tiny(path_length_weight=0.0)
     finished = _run(tmp_path / "work", config)
     weights = tmp_path / "weights"
-    states.export(FACES, config, tmp_path / "work", weights, "cpu")
+    states.export(FACES, config, tmp_path / "work", weights, "cpu", "32-true")
     taken = states.build_state(config)
     assert states.take_up_weights(weights / "faces", taken, config)
     assert (taken["images"], taken["steps"]) == (32, 8)
@@ -118,7 +118,7 @@ def test_regression_learns_and_export_loads(tmp_path: Path) -> None:
     rows = [line.split(",")[1] for line in (tmp_path / "losses.csv").read_text().splitlines()[1:]]
     losses = [float(value) for value in rows]
     assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
-    states.export(FACES, config, tmp_path, tmp_path / "weights", "cpu")
+    states.export(FACES, config, tmp_path, tmp_path / "weights", "cpu", "32-true")
     tensors, card = load_weights(tmp_path / "weights" / "faces" / "generator")
     assert card.images_seen == 1200
     assert torch.equal(tensors["generator.conv1.conv.weight"], state["average"].state_dict()["conv1.conv.weight"])

@@ -38,7 +38,7 @@ CONFIG: dict[str, Any] = {
     "learning_rate": 0.01,
     "warmup": 0.1,
     "weight_decay": 0.01,
-    "precision": "float32",
+    "precision": "32-true",
     "augmentation": {"brightness": 0.05, "contrast": 0.05, "colour": 0.02, "blur": 0.2, "noise": 0.02},
     "seed": 0,
     "stored": "float16",
@@ -50,7 +50,7 @@ CURRICULAR = CONFIG | {
     "arguments": {"size": SIZE, "stem": 4, "channels": [8], "embedding": 6},
     "objective": "curricularface",
     "objective_arguments": {"lookalikes": 2, "hidden": 8, "scale": 8.0, "margin": 0.1, "momentum": 0.9},
-    "precision": "bfloat16",
+    "precision": "bf16-mixed",
 }
 # Not bfloat16: its convolutions on maps of one pixel, which images this small end in, give NaN now and then.
 CONTRAST = CONFIG | {
