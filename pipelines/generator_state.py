@@ -52,7 +52,7 @@ def build_state(config: GeneratorTraining, device: torch.device | str = "cpu") -
     generator = Generator(
         size=config.size, style_dim=config.style_dim, mapping_layers=config.mapping_layers, channels=config.channels
     ).to(device)
-    discriminator = Discriminator(size=config.size, channels=config.channels).to(device)
+    discriminator = Discriminator(size=config.size, channels=_discriminator_channels(config)).to(device)
     critic = FeatureCritic(CRITIC_CHANNELS).to(device)
     # Lazy regularisation scales rate and momenta of the discriminator's optimiser (StyleGAN2, appendix B).
     ratio = config.r1_every / (config.r1_every + 1)
@@ -159,6 +159,10 @@ def take_up_weights(folder: Path, state: State, config: GeneratorTraining) -> bo
     return True
 
 
+def _discriminator_channels(config: GeneratorTraining) -> dict[int, int]:
+    return config.discriminator_channels or config.channels
+
+
 def _generator_arguments(config: GeneratorTraining) -> dict[str, Any]:
     """As the card of the weights has them: JSON, so resolutions are text."""
     return {
@@ -178,7 +182,7 @@ def export(
     average = state["average"].eval()
     mean, std = average.latent_statistics(_LATENT_SAMPLES, seed=0)
     generator_arguments = _generator_arguments(config)
-    arguments = {key: generator_arguments[key] for key in ("size", "channels")}
+    channels = {str(resolution): width for resolution, width in _discriminator_channels(config).items()}
     common = {
         "domain": domain.name,
         "recipe": config.recipe,
@@ -192,7 +196,11 @@ def export(
         weights_dir / domain.name / "discriminator",
         state["discriminator"].state_dict(),
         WeightsCard(
-            name="discriminator", architecture="stylegan2-discriminator", arguments=arguments, dtype="float16", **common
+            name="discriminator",
+            architecture="stylegan2-discriminator",
+            arguments={"size": config.size, "channels": channels},
+            dtype="float16",
+            **common,
         ),
     )
     tensors = {f"generator.{key}": value for key, value in average.state_dict().items()}
