@@ -50,6 +50,8 @@ class WeightsCard(pydantic.BaseModel):
     """None, like `seed`, where others trained the network and do not say."""
     seed: int | None
     device: str
+    precision: str | None = None
+    """The arithmetic of the training: bf16-mixed or 32-true (see `core.precision`); None where it was not recorded."""
     code_version: str
     """Of the code that trained it, or that converted it."""
     source: Source | None = None
