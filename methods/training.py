@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
+from core.precision import resolve
 from core.weights import WeightsCard, code_version, save_weights
 from methods.training_config import TrainingConfig
 from methods.training_data import Images, seed_of, to_float, training_batch
@@ -128,7 +129,7 @@ def setup(task: TrainingTask, device: torch.device) -> dict[str, Any]:
     from lightning_fabric import Fabric
 
     devices = [device.index] if device.type == "cuda" and device.index is not None else 1
-    fabric = Fabric(accelerator=device.type, devices=devices, precision=task.config.precision)
+    fabric = Fabric(accelerator=device.type, devices=devices, precision=resolve(task.config.precision, device))
     fabric.launch()
     for name, module in task.modules.items():
         task.modules[name] = fabric.setup_module(module.train())
@@ -279,8 +280,8 @@ def train(
     Raises:
         ReinvertError: see `fit`.
     """
-    config = task.config
-    work_dir = work_root / f"{task.domain}-{task.name.replace('/', '-')}-{task.key()}"
+    config, precision = task.config, resolve(task.config.precision, device)
+    work_dir = work_root / f"{task.domain}-{task.name.replace('/', '-')}-{task.key()}-{precision}"
     state = fit(task, images, work_dir, device)
     final = {name: state["averaged"].get(name, _raw(task.modules[name])) for name in task.shipped}
     scores = {name: value for name, value in state["log"][-1].items() if name.startswith("held_out_")}
@@ -293,6 +294,7 @@ def train(
         images_seen=config.steps * config.batch,
         seed=config.seed,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        precision=precision,
         code_version=code_version(),
         scores=scores,
         dtype=config.weights_dtype,

@@ -8,6 +8,7 @@ import pydantic
 from pydantic import Field
 
 from core.config import Strict
+from core.precision import Precision
 
 
 class LossWeights(Strict):
@@ -57,7 +58,8 @@ class TrainingConfig(Strict):
     """Mirror half of the images at random; right for faces, whose yaw is symmetric."""
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
     """Decay per step of a moving average of the weights that is evaluated and shipped; None ships the weights."""
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Precision = "32-true"
+    """`auto` is bf16-mixed on devices that compute it natively, 32-true on others."""
     seed: int = Field(ge=0)
     evaluate_every: int = Field(ge=1)
     """Steps between evaluations on held-out images; each also writes the sample grid."""
