@@ -38,15 +38,18 @@ class ReportPaths:
     tables: list[Path]
 
 
-def build_report(config: Config, results_dir: Path, weights_root: Path, output_dir: Path) -> ReportPaths:
+def build_report(
+    config: Config, results_dir: Path, weights_root: Path, output_dir: Path, generators_dir: Path | None = None
+) -> ReportPaths:
     """Write the report about every run of the configuration, those that failed included.
 
     Args:
-        config: says which runs there should be.
-        results_dir: holds results/<run>/ and results/generators/<domain>/ as docs/architecture.md describes them.
+        config: says which runs there should be, at which scale.
+        results_dir: holds <run>/ as docs/architecture.md describes it.
         weights_root: holds <domain>/<network>/card.json and, of <domain>/generator/, samples.png and training.csv, if
             there are any.
         output_dir: gets report.md, report.pdf, figures/ and tables/; what older reports left in the latter two goes.
+        generators_dir: holds <domain>/ of the measured generators; None for results_dir/generators.
 
     Raises:
         ReinvertError: a run that claims success lacks a file, or the disk is full.
@@ -63,9 +66,10 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
         if done:
             worst_by[domain] = "lpips" if all("lpips" in run.per_image for run in done) else "l2"
             lost[domain] = _draw(domain, done, worst_by[domain], figures, drawn)
-    measured = read_generators(config, results_dir, weights_root)
+    generators_dir = generators_dir or results_dir / "generators"
+    measured = read_generators(config, generators_dir, weights_root)
     for generator in measured:
-        _draw_generator(generator, results_dir, weights_root, figures, drawn)
+        _draw_generator(generator, generators_dir / generator.domain, weights_root, figures, drawn)
     material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured)
     report = numbered(
         Report(
@@ -116,8 +120,8 @@ def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: 
     return lost
 
 
-def _draw_generator(generator: Generator, results: Path, weights: Path, folder: Path, drawn: set[str]) -> None:
-    domain, measured = generator.domain, results / "generators" / generator.domain
+def _draw_generator(generator: Generator, measured: Path, weights: Path, folder: Path, drawn: set[str]) -> None:
+    domain = generator.domain
     # One grid with the same number of pictures as that of real images; training leaves another behind.
     samples = measured / "samples.png" if generator.measured else weights / domain / "generator" / "samples.png"
     for name, source in ((f"real-{domain}", measured / "real.png"), (f"samples-{domain}", samples)):

@@ -171,7 +171,7 @@ def _training(path: Path) -> list[tuple[int, float]]:
         raise ReinvertError(f"'{path}' is not a log of training; get it again with 'dvc pull --force'") from error
 
 
-def read_generators(config: Config, results_dir: Path, weights_root: Path) -> list[Generator]:
+def read_generators(config: Config, generators_dir: Path, weights_root: Path) -> list[Generator]:
     """The generators of all domains that have one, or numbers of one.
 
     Raises:
@@ -179,7 +179,7 @@ def read_generators(config: Config, results_dir: Path, weights_root: Path) -> li
     """
     found = []
     for domain in config.domains:
-        folder, measured = weights_root / domain / "generator", results_dir / "generators" / domain / "metrics.json"
+        folder, measured = weights_root / domain / "generator", generators_dir / domain / "metrics.json"
         generator = Generator(
             domain,
             _json(folder / "card.json") if (folder / "card.json").is_file() else {},
