@@ -20,9 +20,12 @@ from pipelines.wiring import chain
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("methods", "metrics", "pipelines")
-"""Where code that computes lives. `core` reads and writes files and settings and is left out, as are:"""
-COMPUTE_NOTHING = ("methods/registry.py", "methods/encoder_task.py", "pipelines/domains/", "pipelines/wiring.py")
+"""Where code that computes lives. `core` reads and writes files and settings and is left out, and so are, with what
+they alone import:"""
+COMPUTE_NOTHING = ("methods/registry.py", "methods/encoder_task.py", "pipelines/domains/")
 """Finding a method by name; the base class of trainings; the renderers, whose images are a dependency themselves."""
+COMPUTE = ("pipelines/domains/shards.py",)
+"""But not this one among them, which makes floats of bytes and bytes of floats."""
 MEASURING = "pipelines/evaluate.py"
 
 
@@ -65,7 +68,8 @@ def _imported_by(path: Path, root: Path) -> tuple[Path, ...]:
     for level, module, names in _imports(ast.parse(path.read_text(encoding="utf-8"))):
         if level:
             module = ".".join((*package[: len(package) - level + 1], *([module] if module else [])))
-        found.append(_file_of(module, root))
+        words = module.split(".")
+        found += [_file_of(".".join(words[: n + 1]), root) for n in range(len(words))]  # packages run, too
         found += [_file_of(f"{module}.{name}", root) for name in names]
     # A metric is found by its text "module:name".
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -81,7 +85,7 @@ def source_files(first: list[Path], root: Path = ROOT) -> list[str]:
     while waiting:
         path = waiting.pop()
         name = path.relative_to(root).as_posix()
-        if path not in seen and not name.startswith(COMPUTE_NOTHING):
+        if path not in seen and (name in COMPUTE or not name.startswith(COMPUTE_NOTHING)):
             seen.add(path)
             waiting += _imported_by(path, root)
     return sorted(path.relative_to(root).as_posix() for path in seen)

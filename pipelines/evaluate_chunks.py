@@ -30,7 +30,6 @@ from core.config import Config
 from core.files import atomic_path
 from methods import registry as methods_registry
 from methods.inverter import Inverter
-from metrics import registry as metrics_registry
 from metrics.panel import Panel, blank_where_failed
 from pipelines.domains.shards import to_bytes, to_float
 
@@ -100,8 +99,8 @@ def measure_chunk(
         `failed` (B,) bool, `images` (B, H, W, 3) uint8; `features_real` and `features_fake` (B, d).
     """
     real = to_float(torch.from_numpy(pixels).to(device))
-    anytime = metrics_registry.anytime_metrics()
-    at_the_end = [metric for metric in metrics_registry.per_image_metrics() if not metric.anytime]
+    anytime = [metric for metric in panel.metrics if metric.anytime]
+    at_the_end = [metric for metric in panel.metrics if metric.per_image and not metric.anytime]
     steps: list[int] = []
     curve: dict[str, list[Tensor]] = {metric.name: [] for metric in anytime}
     stored, failed, fake = to_bytes(real), torch.zeros(len(real), dtype=torch.bool), real

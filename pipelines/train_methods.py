@@ -53,7 +53,7 @@ def jobs_of(config: Config, domains: Sequence[str], methods: Sequence[str] | Non
             raise ReinvertError(f"method '{name}' has nothing to train; leave it out")
     before = {name: [other for other in chain(name, config)[1:] if other in names] for name in names}
     # How many trainings long the line is that a method holds up.
-    length = {name: max((len(b) - b.index(name) for b in before.values() if name in b), default=0) for name in names}
+    length = {name: max((b.index(name) + 1 for b in before.values() if name in b), default=0) for name in names}
     ordered = sorted(names, key=lambda name: (-length[name], names.index(name)))
     jobs = [Job(domain, name, tuple(Job(domain, other).name for other in before[name]))
             for name in ordered for domain in domains]  # fmt: skip

@@ -121,13 +121,21 @@ def entries(methods: Iterable[str], config: Config) -> Iterator[tuple[str, str, 
 
 
 def lines(methods: Iterable[str], config: Config) -> str:
-    """`entries` as YAML to be copied into dvc.yaml and params.yaml."""
+    """`entries` as YAML to be copied into dvc.yaml and params.yaml.
+
+    Raises:
+        ReinvertError: an unknown method.
+    """
     text: list[str] = []
     section = ""
     for where, key, entry in entries(methods, config):
         if where != section:
             section = where
-            text.append("# dvc.yaml, train-method: foreach:" if where == "train-method" else "# params.yaml, runs:")
+            text += (
+                ["# dvc.yaml, under stages:", "  train-method:", "    foreach:"]
+                if where == "train-method"
+                else ["# params.yaml", "runs:"]
+            )
         indent = "      " if where == "train-method" else "  "
         text += _wrapped(f"{indent}{key}: {{", [f"{name}: {value}" for name, value in entry.items()])
     return "\n".join(text)
