@@ -24,6 +24,10 @@ from reports.read import Generator, Run, read_cards, read_generators, read_runs
 
 FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
+SHOWN = (5, 3)
+"""Images of a comparison: in-distribution and out-of-distribution."""
+ROWS = 9
+"""Methods in one grid, so that it fits a page and a face can be judged."""
 SAMPLES_WIDTH = 1000
 """Sample grids narrower than this many pixels are enlarged."""
 
@@ -70,7 +74,7 @@ def build_report(
     measured = read_generators(config, generators_dir, weights_root)
     for generator in measured:
         _draw_generator(generator, generators_dir / generator.domain, weights_root, figures, drawn)
-    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured)
+    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured, scale_in_words(config))
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -99,20 +103,41 @@ def build_report(
     return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables)
 
 
+def scale_in_words(config: Config) -> str:
+    """The scale of the run and the steps it gives optimisations; empty where the configuration is at no scale."""
+    if config.scale is None:
+        return ""
+    scale = config.scales[config.scale]
+    steps = [f"{name} {arguments['steps']}" for name, arguments in scale.methods.items() if "steps" in arguments]
+    changed = f" Steps: {', '.join(steps)}; all others as in params.yaml." if steps else " All steps as in params.yaml."
+    return f"`{config.scale}`. {scale.about}{changed}"
+
+
+def pages(runs: Sequence[Run], rows: int) -> list[list[Run]]:
+    """The runs in parts of at most `rows`, about equally many in each."""
+    count = -(-len(runs) // rows)
+    return [list(runs[len(runs) * n // count : len(runs) * (n + 1) // count]) for n in range(count)]
+
+
 def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: set[str]) -> int:
     available = [name for name in drawing.PANELS if all(name in run.curve for run in done)]
     lost = 0
     if available:
         headline = "lpips" if "lpips" in available else available[0]
-        drawing.quality_time(done, [headline], folder, f"summary-quality-time-{domain}", FULL_WIDTH / 2)
         lost = drawing.quality_time(done, available, folder, f"quality-time-{domain}", FULL_WIDTH)
-        drawn |= {f"summary-quality-time-{domain}", f"quality-time-{domain}"}
-    grids = {"comparison": (6, 0, 28), "comparison-outside": (0, 6, 28), "summary-comparison": (3, 2, 36)}
-    for name, (inside, outside, letters) in grids.items():
-        chosen = pictures.chosen_images(done, inside, outside)
-        if chosen:
-            pictures.comparison(done, chosen, folder / f"{name}-{domain}.png", letters)
-            drawn.add(f"{name}-{domain}")
+        drawn.add(f"quality-time-{domain}")
+        if len(done) <= ROWS:  # more lines do not fit the page that sums up
+            drawing.quality_time(done, [headline], folder, f"summary-quality-time-{domain}", FULL_WIDTH / 2)
+            drawn.add(f"summary-quality-time-{domain}")
+    chosen = pictures.chosen_images(done, *SHOWN)
+    parts = pages(done, ROWS)
+    for number, part in enumerate(parts, start=1):
+        name = f"comparison-{domain}-{number}"
+        pictures.comparison(part, chosen, folder / f"{name}.png", 28)
+        drawn.add(name)
+    if len(parts) == 1:
+        pictures.comparison(done, pictures.chosen_images(done, 3, 2), folder / f"summary-comparison-{domain}.png", 36)
+        drawn.add(f"summary-comparison-{domain}")
     for run in done:
         scores = [name for name in ("lpips", "psnr", "id") if name in run.per_image]
         pictures.failures(run, worst_by, scores, 8, folder / f"failures-{run.name}.png")

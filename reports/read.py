@@ -67,16 +67,19 @@ class Generator:
         return bool(self.card and self.measured) and self.card["sha256"] != self.measured["sha256"]
 
 
-def group_of(kind: str, arguments: Mapping[str, Any]) -> str:
-    """The group a method belongs to: it starts from another method, it optimises, or it encodes.
+def group_of(method: str, config: Config) -> str:
+    """The group a method belongs to: encoders are trained (or repeat one that is), optimisations are not, and a hybrid is
+    an optimisation that starts from an encoder.
 
     Args:
-        kind: the module of the method in params.yaml.
-        arguments: the method's arguments there.
+        method: its name in params.yaml.
+        config: all parameters.
     """
-    if arguments.get("start"):
-        return "hybrid"
-    return "optimization" if kind == "optimization" else "encoder"
+    entry = config.methods[method]
+    if "training" in entry.arguments or entry.kind == "naive_iteration":
+        return "encoder"
+    start = str(entry.arguments.get("start"))
+    return "optimization" if start not in config.methods or group_of(start, config) == "optimization" else "hybrid"
 
 
 def _json(path: Path) -> Any:
@@ -113,11 +116,10 @@ def read_run(name: str, config: Config, results_dir: Path) -> Run:
         ReinvertError: a file of a run that claims success is missing or damaged.
     """
     cell = config.runs[name]
-    method = config.methods[cell.method]
-    empty = Run(name, cell.domain, cell.method, group_of(method.kind, method.arguments))
+    empty = Run(name, cell.domain, cell.method, group_of(cell.method, config))
     folder = results_dir / name
     if not (folder / "record.json").is_file():
-        return replace(empty, reason=f"not run: results/{name}/record.json is missing")
+        return replace(empty, reason=f"not run: {results_dir.name}/{name}/record.json is missing")
     record = _json(folder / "record.json")
     if record.get("status") == "failed":
         return replace(empty, record=record, reason=str(record.get("reason") or "no reason was recorded"))

@@ -143,6 +143,8 @@ def test_training_learns_and_ships_weights_with_scores(tmp_path: Path) -> None:
     assert card.scores.keys() == {"held_out_psnr"}
     assert card.images_seen == 480
     assert card.precision == "32-true"
+    assert card.training_seconds is not None
+    assert card.training_seconds > 0
     assert card.scores["held_out_psnr"] == pytest.approx(float(rows[-1]["held_out_psnr"]), rel=1e-5)
     assert Image.open(tmp_path / "out" / training.SAMPLES_FILE).size == (4 * 8 * 2, 2 * 8 * 2)
     state, _ = load_weights(tmp_path / "out")
