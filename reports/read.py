@@ -68,7 +68,7 @@ class Generator:
 
 
 def group_of(method: str, config: Config) -> str:
-    """The group a method belongs to: encoders are trained (or repeat one that is), optimisations are not, and a hybrid is
+    """The group of a method: encoders are trained (or repeat one that is), optimisations are not, and a hybrid is
     an optimisation that starts from an encoder.
 
     Args:
