@@ -304,6 +304,20 @@ def test_a_method_that_fails_everywhere_is_a_recorded_result(
     assert (out / "timing.json").exists()
 
 
+@pytest.mark.parametrize("nan_below", [None, 2.0])
+def test_identity_is_left_out_where_there_are_none(tmp_path: Path, nan_below: float | None) -> None:
+    import evaluation_fakes
+
+    tools = Tools(evaluation_fakes.build_inverter, evaluation_fakes.load_panel_without_identities)
+    out = run(tools, tmp_path, **({} if nan_below is None else {"nan_below": nan_below}))
+    record = json.loads((out / "record.json").read_text())
+    assert record["status"] == ("ok" if nan_below is None else "failed")
+    others = set(registry.names()) - {"id"}
+    assert set(json.loads((out / "metrics.json").read_text())) == set(record["protocols"]) == others
+    assert "id" not in pd.read_parquet(out / "per_image.parquet")
+    assert "id" not in json.loads((out / "curve.json").read_text())
+
+
 def test_images_are_spread_and_keep_their_shares() -> None:
     outside = np.zeros(2824, dtype=bool)
     outside[::3] = True
