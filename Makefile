@@ -32,9 +32,13 @@ $(STAMP): pyproject.toml constraints.txt
 
 # First the trained weights are fetched from dvc-remote/, the folder of this repository that holds them; then whatever
 # is not there is made. In one command (`dvc repro --pull`) the result is the same, but DVC then warns about every
-# picture and score that is made here and was never meant to be fetched.
+# picture and score that is made here and was never meant to be fetched. DVC runs one stage after another: the runs that
+# are out of date are measured side by side before, and it collects them.
 repro: $(STAMP)
 	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method
+	@$(BIN)/dvc repro --quiet render-test cells
+	@runs=$$($(BIN)/dvc repro --dry evaluate | sed -n "s/^Running stage 'evaluate@\(.*\)':$$/\1/p"); \
+		if [ -n "$$runs" ]; then $(BIN)/reinvert ahead $$runs; fi
 	@$(BIN)/dvc repro
 	@echo
 	@echo "The report: $(CURDIR)/reports/report.pdf"

@@ -277,19 +277,19 @@ def train_methods(
         _check_recipe(config, name)
     from pipelines import train_methods as stage
 
-    jobs = stage.jobs_of(config, domains_asked, names or None)
+    needs = stage.trainings(config, domains_asked, names or None)
     from pipelines.domains import shards
+    from pipelines.side_by_side import sensible_processes
 
     place = _device(device)
     for name in domains_asked:
         shards.ensure(name, "train", cache)
     options = ["--params", str(params), "--weights", str(weights), "--cache", str(cache), "--device", str(place)]
 
-    def command(job: stage.Job) -> list[str]:
-        program = [sys.executable, "-m", "pipelines.cli", "train", "method", job.method, "--domain", job.domain]
-        return [*program, *options]
+    def command(domain: str, method: str) -> list[str]:
+        return [sys.executable, "-m", "pipelines.cli", "train", "method", method, "--domain", domain, *options]
 
-    stage.train_methods(jobs, weights, cache, command, processes or stage.sensible_processes(place.type))
+    stage.train_methods(needs, weights, cache, command, processes or sensible_processes(place.type))
 
 
 @measure_app.command("generator")
@@ -382,6 +382,39 @@ def evaluate(
     from pipelines.evaluate import evaluate as measure
 
     measure(run, config, weights, data, results / run, cache / "evaluate", _device(device).type, workers)
+
+
+@app.command()
+def ahead(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Runs under `runs` in params.yaml; by default all.", metavar="[RUN]...")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", min=1, help="At once; by default one a core, four on a GPU.")
+    ] = None,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+    scale: Scale = SCALE,
+) -> None:
+    """Measure runs side by side into the cache, so that the graph, which runs one after another, only collects."""
+    config = load_config(params)
+    names = runs or list(config.runs)
+    for name in names:
+        _known("run", name, config.runs)
+    from pipelines.side_by_side import Job, run_jobs, sensible_processes
+
+    place = _device(device)
+    options = ["--params", str(params), "--weights", str(weights), "--data", str(data), "--cache", str(cache)]
+    options += ["--device", str(place), "--scale", scale, "--results", str(cache / "ahead" / scale), "--workers", "1"]
+    program = (sys.executable, "-m", "pipelines.cli", "evaluate")
+    jobs = [Job(name, (*program, name, *options)) for name in names]
+    failed = run_jobs(jobs, processes or sensible_processes(place.type), cache / "ahead" / "logs", print)
+    if failed:
+        why = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
+        raise ReinvertError(f"{len(failed)} of {len(jobs)} runs failed: {why}; mend them and run the same again")
 
 
 @app.command()
