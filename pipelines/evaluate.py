@@ -9,8 +9,10 @@ is an error.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from core.config_evaluation import EvaluationConfig
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_json, sha256_of
 from core.registry import unknown_name
+from methods.inverter import Inverter
+from metrics import registry
 from metrics.panel import feature_distances
 from metrics.registry import Metric
 from metrics.statistics import summarise
@@ -173,23 +177,28 @@ def evaluate_images(
     )
     folder = Path(work_dir) / "evaluate" / f"{run_name}-{key}"
     session = Session(run.method, run.domain, config, Path(weights_root), place, settings.seed, folder, tools)
-    opened = session.open()
-    measured = opened[1].metrics
-    record["protocols"] = {metric.name: metric.protocol for metric in measured}
+    opened = functools.cache(session.open)  # networks take seconds to load, and none where all was measured ahead
     try:
         chunks = measure_all(
             session, opened, images.pixels, settings.batch, workers or sensible_workers(place), f"evaluate {run_name}"
         )
         if all(chunk["failed"].all() for chunk in chunks):
             raise FloatingPointError("every reconstruction holds a value that is not finite")
-        timing = _timing(session, opened[0], images, settings)
+        timing = _timing(session, lambda: opened()[0], images, settings)
     except (ArithmeticError, torch.linalg.LinAlgError) as error:
+        measured = opened()[1].metrics
+        record["protocols"] = {metric.name: metric.protocol for metric in measured}
         _write(Path(output_dir), record | {"status": "failed", "reason": str(error)}, *_nothing(images, measured))
         return
+    measured = [one for one in map(registry.get, registry.names())
+                if not one.per_image or f"score_{one.name}" in chunks[0]]  # fmt: skip
+    record["protocols"] = {metric.name: metric.protocol for metric in measured}
     _write(Path(output_dir), record, *_results(chunks, timing, images, settings, measured))
 
 
-def _timing(session: Session, inverter: Any, images: TestImages, settings: EvaluationConfig) -> dict[str, Any]:
+def _timing(
+    session: Session, inverter: Callable[[], Inverter], images: TestImages, settings: EvaluationConfig
+) -> dict[str, Any]:
     asked = settings.model_dump(include={"timing_images", "timing_seconds", "timing_batches", "timing_steps"})
     path = session.folder / f"timing-{key_of([asked, torch.get_num_threads(), machine(session.device)])}.json"
     if path.is_file():
@@ -199,7 +208,7 @@ def _timing(session: Session, inverter: Any, images: TestImages, settings: Evalu
     count = min(len(images.indices), max(settings.timing_images, *settings.timing_batches))
     rows = np.arange(count) * len(images.indices) // count
     timing = measure_timing(
-        inverter,
+        inverter(),
         to_float(torch.from_numpy(images.pixels[rows]).to(session.device)),
         settings.seed,
         settings.timing_batches,

@@ -185,9 +185,13 @@ def test_a_killed_run_goes_on_and_gives_the_same_files(
     # Chunks 1 (4 images), 2 (4) and 3 (2); then one timed batch of 3.
     assert [line.split()[0] for line in log_lines(log)] == ["4", "4", "2", "3"]
     same_results(whole, resumed)
-    # Everything is finished now: a third run computes nothing, not even times.
+
+    # Everything is finished now: a third run loads no network and computes nothing, not even times.
+    def forbidden(*arguments: Any) -> Any:
+        raise AssertionError("a network was loaded")
+
     log.unlink()
-    again = run(tools, tmp_path, work="killed")
+    again = run(Tools(forbidden, forbidden), tmp_path, work="killed")
     assert log_lines(log) == []
     same_results(whole, again)
     assert (again / "timing.json").read_bytes() == (resumed / "timing.json").read_bytes()
