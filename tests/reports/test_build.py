@@ -213,11 +213,11 @@ def test_a_generator_that_nobody_measured_still_shows_its_samples(project, confi
 def test_numbers_of_other_weights_are_told(project, config, tmp_path):
     measured = tmp_path / "results" / "generators" / "faces" / "metrics.json"
     shutil.copytree(project / "results" / "generators" / "faces", measured.parent)
-    (generator,) = read_generators(config, tmp_path / "results", project / "weights")
+    (generator,) = read_generators(config, tmp_path / "results" / "generators", project / "weights")
     assert not generator.stale
     assert generator.training == [(8000, 60.5), (24000, 20.25), (32000, 31.2)]
     measured.write_text(json.dumps(json.loads(measured.read_text()) | {"sha256": "b" * 64}))
-    (generator,) = read_generators(config, tmp_path / "results", project / "weights")
+    (generator,) = read_generators(config, tmp_path / "results" / "generators", project / "weights")
     assert generator.stale
     assert "measured with other weights" in "".join(
         span.text for line in generators.missed([generator]) for span in line
