@@ -75,7 +75,7 @@ def training_seed(seed: int):
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a checkpoint by its path."""
+    """Every tensor and number of a checkpoint by its path, but for the time it took."""
     found: dict[str, Tensor] = {}
 
     def visit(name: str, value: Any) -> None:
@@ -91,6 +91,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
             found[name] = torch.tensor(float(value), dtype=torch.float64)
 
     visit("", torch.load(path / training.CHECKPOINT_FILE, weights_only=True))
+    assert found.pop("/seconds") > 0
     return found
 
 
