@@ -9,10 +9,11 @@ export OMP_NUM_THREADS ?= 1
 # Stages call `reinvert`, so the environment's programs come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro retrain test conformance benchmark lint
+.PHONY: help setup repro reference retrain test conformance benchmark lint
 
 help:
 	@echo "make repro         render, invert, measure, report (about 10 minutes the first time)"
+	@echo "make reference     the same at full scale, into reports/reference (hours on a CPU)"
 	@echo "make retrain       train every network anew, then the same (hours on a CPU)"
 	@echo "make test          run the tests"
 	@echo "make conformance   compare every published network with the official code's outputs (minutes)"
@@ -31,17 +32,32 @@ $(STAMP): pyproject.toml constraints.txt
 
 # First the trained weights are fetched from dvc-remote/, the folder of this repository that holds them; then whatever
 # is not there is made. In one command (`dvc repro --pull`) the result is the same, but DVC then warns about every
-# picture and score that is made here and was never meant to be fetched.
+# picture and score that is made here and was never meant to be fetched. DVC runs one stage after another: the runs that
+# are out of date are measured side by side before, and it collects them.
 repro: $(STAMP)
 	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method
+	@$(BIN)/dvc repro --quiet render-test cells
+	@runs=$$($(BIN)/dvc repro --dry evaluate | sed -n "s/^Running stage 'evaluate@\(.*\)':$$/\1/p"); \
+		if [ -n "$$runs" ]; then $(BIN)/reinvert ahead $$runs; fi
 	@$(BIN)/dvc repro
 	@echo
 	@echo "The report: $(CURDIR)/reports/report.pdf"
 	@echo "            $(CURDIR)/reports/report.md"
 
-# From nothing: without weights and unfinished work, every stage runs. After an interruption, `make repro` goes on.
+# Every cell at the scale `reference` of params.yaml. Commit pipelines/reference/dvc.lock, reference/ and
+# reports/reference/ with it; `reinvert check` holds later changes against reports/reference/baseline.json.
+reference: $(STAMP)
+	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method
+	@$(BIN)/dvc repro pipelines/reference/dvc.yaml
+	@echo
+	@echo "The report: $(CURDIR)/reports/reference/report.pdf"
+
+# From nothing: without weights and unfinished work, every stage runs. Methods train side by side; the graph, which runs
+# one stage after another, then takes up what is finished. After an interruption, `make repro` goes on.
 retrain: $(STAMP)
 	@rm -rf weights .cache/train .cache/training
+	@$(BIN)/dvc repro --force train-generator train-judge
+	@$(BIN)/reinvert train methods
 	@$(BIN)/dvc repro --force
 
 test: $(STAMP)

@@ -15,6 +15,7 @@ import yaml
 
 from core.config_evaluation import EvaluationConfig, Tolerances
 from core.errors import ReinvertError
+from core.registry import unknown_name
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
@@ -49,18 +50,34 @@ class MethodConfig(pydantic.BaseModel):
 class RunConfig(Strict):
     """One cell of the benchmark: a method on a domain.
 
-    `module`, `start_module` and `network` repeat what follows from the method, because dvc.yaml cannot look it up: from
-    them it knows which files make a cell out of date. A wrong one is refused.
+    `network` and `judge` repeat what follows from method and domain, because dvc.yaml cannot look it up: they are the
+    weights that make a cell out of date. `reinvert wire` prints them, a test compares.
     """
 
     domain: str
     method: str
-    module: str | None = None
-    """The method's `kind`: methods/<module>.py."""
-    start_module: str | None = None
-    """The `kind` of the method it starts from; where it starts from none, its own."""
     network: str | None = None
-    """The last trained network it needs under weights/<domain>/: an encoder's name, or `generator`."""
+    """Folder of the last trained network it needs under weights/<domain>/: an encoder's, or `generator`."""
+    judge: str | None = None
+    """The domain's network that measures identity; where it has none, `features`, which every run needs anyway."""
+
+
+class Scale(Strict):
+    """How large a run of the benchmark is: what it changes of the sections `evaluation` and `methods`."""
+
+    about: str
+    """One sentence for the head of the report."""
+    evaluation: dict[str, Any] = {}
+    """Keys of `evaluation` with other values."""
+    methods: dict[str, dict[str, Any]] = {}
+    """By method, arguments with other values: steps of optimisations, not what a training depends on."""
+
+    @pydantic.model_validator(mode="after")
+    def _trains_nothing(self) -> Scale:
+        for name, arguments in self.methods.items():
+            if "training" in arguments or "kind" in arguments:
+                raise ValueError(f"methods.{name}: a scale may not change training or kind; weights are for all scales")
+        return self
 
 
 class Config(Strict):
@@ -81,6 +98,10 @@ class Config(Strict):
     """How runs are measured; None where nothing is, as when only photos are inverted."""
     tolerances: Tolerances | None = None
     """By how much a metric may get worse before `check` objects."""
+    scales: dict[str, Scale] = {}
+    """By name; `default` is what `make repro` runs."""
+    scale: str | None = None
+    """The scale whose changes are in the sections above; None where they are as params.yaml has them."""
 
     @pydantic.model_validator(mode="after")
     def _names_exist(self) -> Config:
@@ -89,7 +110,9 @@ class Config(Strict):
                 raise ValueError(f"run '{name}' names the domain '{run.domain}', which is not under 'domains'")
             if run.method not in self.methods:
                 raise ValueError(f"run '{name}' names the method '{run.method}', which is not under 'methods'")
-            self._module_is_the_methods(name, run)
+        for scale, changes in self.scales.items():
+            for name in set(changes.methods) - set(self.methods):
+                raise ValueError(f"scales.{scale}.methods.{name}: no such method under 'methods'")
         for section, by_domain in (("generators", self.generators), ("judges", self.judges)):
             for domain in by_domain:
                 if domain not in self.domains:
@@ -101,15 +124,24 @@ class Config(Strict):
                 raise ValueError(f"methods '{other}' and '{name}' would share a folder of weights")
         return self
 
-    def _module_is_the_methods(self, name: str, run: RunConfig) -> None:
-        method = self.methods[run.method]
-        start = self.methods.get(str(method.arguments.get("start")), method)
-        for key, said, is_so in (
-            ("module", run.module, method.kind),
-            ("start_module", run.start_module, start.kind),
-        ):
-            if said is not None and said != is_so:
-                raise ValueError(f"runs.{name}.{key} is '{said}', but the kind of its method is '{is_so}'")
+    def at_scale(self, name: str) -> Config:
+        """The parameters of a run of that scale.
+
+        Raises:
+            ReinvertError: an unknown scale, or one that changes a key of `evaluation` to what cannot be.
+        """
+        if name not in self.scales:
+            raise unknown_name("scale", name, self.scales)
+        scale = self.scales[name]
+        methods = {
+            method: MethodConfig.model_validate(entry.model_dump() | scale.methods.get(method, {}))
+            for method, entry in self.methods.items()
+        }
+        evaluation = self.evaluation
+        if evaluation is not None:
+            changed = evaluation.model_dump() | scale.evaluation
+            evaluation = validated(EvaluationConfig, changed, f"params.yaml: evaluation at scales.{name}")
+        return self.model_copy(update={"methods": methods, "evaluation": evaluation, "scale": name})
 
 
 def validated(model: type[Model], values: Any, where: str) -> Model:

@@ -52,6 +52,8 @@ class WeightsCard(pydantic.BaseModel):
     device: str
     precision: str | None = None
     """The arithmetic of the training: bf16-mixed or 32-true (see `core.precision`); None where it was not recorded."""
+    training_seconds: float | None = None
+    """Wall-clock time of the training on `device`, all sittings together; None where it was not recorded."""
     code_version: str
     """Of the code that trained it, or that converted it."""
     source: Source | None = None

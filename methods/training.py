@@ -15,6 +15,7 @@ import copy
 import csv
 import io
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,6 +144,7 @@ def setup(task: TrainingTask, device: torch.device) -> dict[str, Any]:
         "stepping": {name: fabric.setup_optimizers(optimizer) for name, optimizer in optimizers.items()},
         "averaged": averaged,
         "step": 0,
+        "seconds": 0.0,
         "sums": {},
         "log": [],
     }
@@ -151,6 +153,7 @@ def setup(task: TrainingTask, device: torch.device) -> dict[str, Any]:
 def _save_checkpoint(path: Path, task: TrainingTask, state: dict[str, Any]) -> None:
     content = {
         "step": state["step"],
+        "seconds": state["seconds"],
         "sums": state["sums"],
         "log": state["log"],
         "modules": {name: _raw(module).state_dict() for name, module in task.modules.items()},
@@ -172,7 +175,7 @@ def _load_checkpoint(path: Path, task: TrainingTask, state: dict[str, Any], devi
         optimizer.load_state_dict(content["optimizers"][name])
     for name, module in state["averaged"].items():
         module.load_state_dict(content["averaged"][name])
-    state.update(step=content["step"], sums=content["sums"], log=content["log"])
+    state.update(step=content["step"], seconds=content["seconds"], sums=content["sums"], log=content["log"])
 
 
 def _move(task: TrainingTask, state: dict[str, Any], players: list[Player], images: Tensor) -> None:
@@ -229,6 +232,7 @@ def fit(
         _load_checkpoint(checkpoint, task, state, device)
     held_out = to_float(images.images(np.arange(count, len(images))), device)
     players = task.players()
+    began = time.monotonic() - state["seconds"]
     last = config.steps if stop_after is None else min(stop_after, config.steps)
     with tqdm(total=config.steps, initial=state["step"], desc=f"train {task.name}", disable=None) as progress:
         while state["step"] < last:
@@ -241,6 +245,7 @@ def fit(
             if finished or state["step"] % config.evaluate_every == 0:
                 _evaluate(task, state, held_out, work_dir)
             if finished or state["step"] == last or state["step"] % config.checkpoint_every == 0:
+                state["seconds"] = time.monotonic() - began
                 _save_checkpoint(checkpoint, task, state)
     return state
 
@@ -295,6 +300,7 @@ def train(
         seed=config.seed,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         precision=precision,
+        training_seconds=round(state["seconds"], 1),
         code_version=code_version(),
         scores=scores,
         dtype=config.weights_dtype,

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import ReinvertError
+from core.weights import CARD_FILE
 from metrics import registry
 from metrics.registry import Metric
 
+IDENTITY_NETWORKS = ("identity-judge", "identity-train")
+"""Networks that only domains with identities have; the first one measures."""
 PairScore = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -30,22 +33,34 @@ class Panel:
 
     @classmethod
     def load(cls, domain: str, weights_root: str | Path, device: str | torch.device = "cpu") -> Panel:
-        """The panel of `domain`; missing or altered judges raise ReinvertError."""
+        """The panel of `domain`; missing or altered judges raise ReinvertError.
+
+        A domain without any identity network shows no identities, and identity is not measured there.
+        """
         from metrics import judges
 
         root = Path(weights_root)
         names = {metric.judge for metric in map(registry.get, registry.names()) if metric.judge}
+        if not any((root / domain / name / CARD_FILE).is_file() for name in IDENTITY_NETWORKS):
+            names -= set(IDENTITY_NETWORKS)
         return cls.of({name: judges.load(domain, name, root).to(device) for name in sorted(names)})
 
     @classmethod
     def of(cls, networks: Mapping[str, nn.Module]) -> Panel:
-        """A panel of given networks, one for each judge that a metric names."""
+        """A panel of given networks, one for each judge that a metric names; without one, no such metric."""
         scorers: dict[str, PairScore] = {}
         for metric in registry.per_image_metrics():
+            if metric.judge and metric.judge not in networks:
+                continue
             function = metric.load()
             scorers[metric.name] = function(networks[metric.judge]).eval() if metric.judge else function
         judge = registry.get("fid").judge
         return cls(scorers, networks[str(judge)])
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What it measures, in the order of the tables."""
+        return [one for one in map(registry.get, registry.names()) if one.name in self.scorers or not one.per_image]
 
     @torch.no_grad()
     def score(self, real: Tensor, fake: Tensor, failed: Tensor, metrics: Sequence[Metric]) -> dict[str, Tensor]:

@@ -78,6 +78,7 @@ Data = Annotated[Path, typer.Option("--data", help="Folder of the rendered image
 Results = Annotated[Path, typer.Option("--results", help="Folder of the measured runs.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Folder of unfinished work.")]
 DomainName = Annotated[str, typer.Option("--domain", help="A name from `reinvert list domains`.")]
+Scale = Annotated[str, typer.Option("--scale", help="How large a run: a name under `scales` in params.yaml.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: a GPU if there is one.")]
 
 PARAMS = Path("params.yaml")
@@ -85,6 +86,7 @@ WEIGHTS = Path("weights")
 DATA = Path("data")
 RESULTS = Path("results")
 CACHE = Path(".cache")
+SCALE = "default"
 
 
 def _known(noun: str, name: str, names: Any) -> str:
@@ -252,6 +254,44 @@ def train_method(
     train(name, config, domain, weights_root=weights, cache=cache, device=_device(device))
 
 
+@train_app.command("methods")
+def train_methods(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Methods with a `training` section; by default all.", metavar="[NAME]...")
+    ] = None,
+    domain: Annotated[
+        list[str] | None, typer.Option("--domain", help="A domain; may be repeated; by default all.")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", min=1, help="At once; by default one a core, four on a GPU.")
+    ] = None,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+) -> None:
+    """Train many methods side by side, each after the one it starts from; logs are in .cache/training/logs."""
+    config = load_config(params)
+    domains_asked = domain or list(config.domains)
+    for name in domains_asked:
+        _check_recipe(config, name)
+    from pipelines import train_methods as stage
+
+    needs = stage.trainings(config, domains_asked, names or None)
+    from pipelines.domains import shards
+    from pipelines.side_by_side import sensible_processes
+
+    place = _device(device)
+    for name in domains_asked:
+        shards.ensure(name, "train", cache)
+    options = ["--params", str(params), "--weights", str(weights), "--cache", str(cache), "--device", str(place)]
+
+    def command(domain: str, method: str) -> list[str]:
+        return [sys.executable, "-m", "pipelines.cli", "train", "method", method, "--domain", domain, *options]
+
+    stage.train_methods(needs, weights, cache, command, processes or sensible_processes(place.type))
+
+
 @measure_app.command("generator")
 def measure_generator(
     domain: DomainName,
@@ -302,6 +342,28 @@ def label_samples(
 
 
 @app.command()
+def cells(
+    out: Annotated[Path, typer.Option("--out", help="Folder for one file per scale and run.")] = DATA / "cells",
+    params: Params = PARAMS,
+) -> None:
+    """Write down which code and arguments each run's scores depend on; the graph compares these files."""
+    from pipelines.cells import write_cells
+
+    write_cells(load_config(params), out)
+
+
+@app.command()
+def wire(
+    names: Annotated[list[str], typer.Argument(help="Methods of params.yaml.", metavar="METHOD...")],
+    params: Params = PARAMS,
+) -> None:
+    """Print the lines that place methods into the graph: their trainings and their runs."""
+    from pipelines import wiring
+
+    print(wiring.lines(names, load_config(params)))
+
+
+@app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="A run under `runs` in params.yaml.")],
     params: Params = PARAMS,
@@ -311,9 +373,10 @@ def evaluate(
     cache: Cache = CACHE,
     device: Device = "auto",
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a core.")] = None,
+    scale: Scale = SCALE,
 ) -> None:
     """Invert the test images with one method and measure the result."""
-    config = load_config(params)
+    config = load_config(params).at_scale(scale)
     _known("run", run, config.runs)
     _check_recipe(config, config.runs[run].domain)
     from pipelines.evaluate import evaluate as measure
@@ -322,17 +385,54 @@ def evaluate(
 
 
 @app.command()
+def ahead(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Runs under `runs` in params.yaml; by default all.", metavar="[RUN]...")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", min=1, help="At once; by default one a core, four on a GPU.")
+    ] = None,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    data: Data = DATA,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+    scale: Scale = SCALE,
+) -> None:
+    """Measure runs side by side into the cache, so that the graph, which runs one after another, only collects."""
+    config = load_config(params)
+    names = runs or list(config.runs)
+    for name in names:
+        _known("run", name, config.runs)
+    from pipelines.side_by_side import Job, run_jobs, sensible_processes
+
+    place = _device(device)
+    options = ["--params", str(params), "--weights", str(weights), "--data", str(data), "--cache", str(cache)]
+    options += ["--device", str(place), "--scale", scale, "--results", str(cache / "ahead" / scale), "--workers", "1"]
+    program = (sys.executable, "-m", "pipelines.cli", "evaluate")
+    jobs = [Job(name, (*program, name, *options)) for name in names]
+    failed = run_jobs(jobs, processes or sensible_processes(place.type), cache / "ahead" / "logs", print)
+    if failed:
+        why = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
+        raise ReinvertError(f"{len(failed)} of {len(jobs)} runs failed: {why}; mend them and run the same again")
+
+
+@app.command()
 def report(
     params: Params = PARAMS,
     weights: Weights = WEIGHTS,
     results: Results = RESULTS,
     out: Annotated[Path, typer.Option("--out", help="Folder for the report.")] = Path("reports"),
+    scale: Scale = SCALE,
+    generators: Annotated[
+        Path | None, typer.Option("--generators", help="Folder of the measured generators, if not in --results.")
+    ] = None,
 ) -> None:
     """Write the report from what was measured."""
-    config = load_config(params)
+    config = load_config(params).at_scale(scale)
     from reports.build import build_report
 
-    paths = build_report(config, results, weights, out)
+    paths = build_report(config, results, weights, out, generators)
     print(f"{paths.pdf}\n{paths.markdown}")
 
 

@@ -9,8 +9,10 @@ is an error.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,10 @@ from core.config_evaluation import EvaluationConfig
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_json, sha256_of
 from core.registry import unknown_name
+from methods.inverter import Inverter
 from metrics import registry
 from metrics.panel import feature_distances
+from metrics.registry import Metric
 from metrics.statistics import summarise
 from pipelines.domains import shards
 from pipelines.domains.shards import to_float
@@ -151,6 +155,7 @@ def evaluate_images(
         "method": run.method,
         "domain": run.domain,
         "arguments": config.methods[run.method].model_dump(mode="json"),
+        "scale": config.scale,
         "evaluation": settings.model_dump(mode="json"),
         "weights": weights_sha256(Path(weights_root), run.domain, run.method, config),
         "data_sha256": images.sha256,
@@ -159,7 +164,6 @@ def evaluate_images(
         "dtype": "float32",
         "versions": versions(),
         "machine": machine(place),
-        "protocols": {name: registry.get(name).protocol for name in registry.names()},
         "status": "ok",
     }
     key = key_of(
@@ -173,21 +177,28 @@ def evaluate_images(
     )
     folder = Path(work_dir) / "evaluate" / f"{run_name}-{key}"
     session = Session(run.method, run.domain, config, Path(weights_root), place, settings.seed, folder, tools)
-    opened = session.open()
+    opened = functools.cache(session.open)  # networks take seconds to load, and none where all was measured ahead
     try:
         chunks = measure_all(
             session, opened, images.pixels, settings.batch, workers or sensible_workers(place), f"evaluate {run_name}"
         )
         if all(chunk["failed"].all() for chunk in chunks):
             raise FloatingPointError("every reconstruction holds a value that is not finite")
-        timing = _timing(session, opened[0], images, settings)
+        timing = _timing(session, lambda: opened()[0], images, settings)
     except (ArithmeticError, torch.linalg.LinAlgError) as error:
-        _write(Path(output_dir), record | {"status": "failed", "reason": str(error)}, *_nothing(images))
+        measured = opened()[1].metrics
+        record["protocols"] = {metric.name: metric.protocol for metric in measured}
+        _write(Path(output_dir), record | {"status": "failed", "reason": str(error)}, *_nothing(images, measured))
         return
-    _write(Path(output_dir), record, *_results(chunks, timing, images, settings))
+    measured = [one for one in map(registry.get, registry.names())
+                if not one.per_image or f"score_{one.name}" in chunks[0]]  # fmt: skip
+    record["protocols"] = {metric.name: metric.protocol for metric in measured}
+    _write(Path(output_dir), record, *_results(chunks, timing, images, settings, measured))
 
 
-def _timing(session: Session, inverter: Any, images: TestImages, settings: EvaluationConfig) -> dict[str, Any]:
+def _timing(
+    session: Session, inverter: Callable[[], Inverter], images: TestImages, settings: EvaluationConfig
+) -> dict[str, Any]:
     asked = settings.model_dump(include={"timing_images", "timing_seconds", "timing_batches", "timing_steps"})
     path = session.folder / f"timing-{key_of([asked, torch.get_num_threads(), machine(session.device)])}.json"
     if path.is_file():
@@ -197,7 +208,7 @@ def _timing(session: Session, inverter: Any, images: TestImages, settings: Evalu
     count = min(len(images.indices), max(settings.timing_images, *settings.timing_batches))
     rows = np.arange(count) * len(images.indices) // count
     timing = measure_timing(
-        inverter,
+        inverter(),
         to_float(torch.from_numpy(images.pixels[rows]).to(session.device)),
         settings.seed,
         settings.timing_batches,
@@ -212,13 +223,15 @@ def _timing(session: Session, inverter: Any, images: TestImages, settings: Evalu
 Results = tuple[dict[str, Any], dict[str, Any], dict[str, Any], pd.DataFrame, dict[str, NDArray[Any]]]
 
 
-def _results(chunks: list[Chunk], timing: dict[str, Any], images: TestImages, settings: EvaluationConfig) -> Results:
+def _results(
+    chunks: list[Chunk], timing: dict[str, Any], images: TestImages, settings: EvaluationConfig, measured: list[Metric]
+) -> Results:
     joined = {
         name: np.concatenate([chunk[name] for chunk in chunks])
         for name in chunks[0]
         if name != "steps" and not name.startswith("curve_")
     }
-    failed, scores = joined["failed"], {m.name: joined[f"score_{m.name}"] for m in registry.per_image_metrics()}
+    failed, scores = joined["failed"], {m.name: joined[f"score_{m.name}"] for m in measured if m.per_image}
     metrics: dict[str, Any] = {
         name: summarise(score, failed, settings.bootstrap_resamples, settings.seed).as_dict()
         for name, score in scores.items()
@@ -233,7 +246,9 @@ def _results(chunks: list[Chunk], timing: dict[str, Any], images: TestImages, se
     counts = {"n": len(failed), "n_failed": int(failed.sum())}
     metrics |= {name: {"value": value} | counts for name, value in distances.items()}
     curve: dict[str, Any] = {}
-    for metric in registry.anytime_metrics():
+    for metric in measured:
+        if not metric.anytime:
+            continue
         steps, series = align(
             [chunk["steps"].tolist() for chunk in chunks], [c[f"curve_{metric.name}"] for c in chunks]
         )
@@ -249,11 +264,11 @@ def _results(chunks: list[Chunk], timing: dict[str, Any], images: TestImages, se
     return metrics, spent, curve, _per_image(images, scores, failed), pictures
 
 
-def _nothing(images: TestImages) -> Results:
+def _nothing(images: TestImages, measured: list[Metric]) -> Results:
     n = len(images.indices)
     counts = {"n": n, "n_failed": n}
-    means = {m.name: {"mean": None, "low": None, "high": None} | counts for m in registry.per_image_metrics()}
-    metrics = means | {name: {"value": None} | counts for name in registry.names() if name not in means}
+    means = {m.name: {"mean": None, "low": None, "high": None} | counts for m in measured if m.per_image}
+    metrics = means | {m.name: {"value": None} | counts for m in measured if not m.per_image}
     scores = {name: np.full(n, np.nan) for name in means}
     blank = np.full_like(images.pixels, BLANK)
     pictures: dict[str, NDArray[Any]] = {"images": blank, "inputs": images.pixels, "indices": images.indices}

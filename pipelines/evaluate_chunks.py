@@ -30,7 +30,6 @@ from core.config import Config
 from core.files import atomic_path
 from methods import registry as methods_registry
 from methods.inverter import Inverter
-from metrics import registry as metrics_registry
 from metrics.panel import Panel, blank_where_failed
 from pipelines.domains.shards import to_bytes, to_float
 
@@ -100,8 +99,8 @@ def measure_chunk(
         `failed` (B,) bool, `images` (B, H, W, 3) uint8; `features_real` and `features_fake` (B, d).
     """
     real = to_float(torch.from_numpy(pixels).to(device))
-    anytime = metrics_registry.anytime_metrics()
-    at_the_end = [metric for metric in metrics_registry.per_image_metrics() if not metric.anytime]
+    anytime = [metric for metric in panel.metrics if metric.anytime]
+    at_the_end = [metric for metric in panel.metrics if metric.per_image and not metric.anytime]
     steps: list[int] = []
     curve: dict[str, list[Tensor]] = {metric.name: [] for metric in anytime}
     stored, failed, fake = to_bytes(real), torch.zeros(len(real), dtype=torch.bool), real
@@ -195,13 +194,18 @@ def sensible_workers(device: torch.device) -> int:
 
 
 def measure_all(
-    session: Session, opened: tuple[Inverter, Panel], pixels: NDArray[np.uint8], batch: int, workers: int, title: str
+    session: Session,
+    opened: Callable[[], tuple[Inverter, Panel]],
+    pixels: NDArray[np.uint8],
+    batch: int,
+    workers: int,
+    title: str,
 ) -> list[Chunk]:
     """All images, finished chunks read and the others computed and kept.
 
     Args:
         session: what workers need.
-        opened: the inverter and panel of this process, used when it works alone.
+        opened: gives the inverter and panel of this process; not called where every chunk is there.
         pixels: (n, H, W, 3) uint8.
         batch: images in a chunk.
         workers: processes that compute; 1 computes here.
@@ -214,6 +218,9 @@ def measure_all(
     finished = {number: read_chunk(session.chunk_file(number)) for number in range(len(starts))}
     missing = [number for number, chunk in finished.items() if chunk is None]
 
+    if missing:
+        inverter, panel = opened()  # also where others work: what is wrong with the weights is said here
+
     def part(number: int) -> NDArray[np.uint8]:
         return pixels[starts[number] : starts[number] + batch]
 
@@ -225,7 +232,6 @@ def measure_all(
                 for number in done:
                     bar.update(len(part(number)))
         else:
-            inverter, panel = opened
             for number in missing:
                 with one_thread():
                     chunk = measure_chunk(inverter, panel, part(number), session.seed, session.device)

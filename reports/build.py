@@ -24,6 +24,10 @@ from reports.read import Generator, Run, read_cards, read_generators, read_runs
 
 FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
+SHOWN = (5, 3)
+"""Images of a comparison: in-distribution and out-of-distribution."""
+ROWS = 9
+"""Methods in one grid, so that it fits a page and a face can be judged."""
 SAMPLES_WIDTH = 1000
 """Sample grids narrower than this many pixels are enlarged."""
 
@@ -38,15 +42,18 @@ class ReportPaths:
     tables: list[Path]
 
 
-def build_report(config: Config, results_dir: Path, weights_root: Path, output_dir: Path) -> ReportPaths:
+def build_report(
+    config: Config, results_dir: Path, weights_root: Path, output_dir: Path, generators_dir: Path | None = None
+) -> ReportPaths:
     """Write the report about every run of the configuration, those that failed included.
 
     Args:
-        config: says which runs there should be.
-        results_dir: holds results/<run>/ and results/generators/<domain>/ as docs/architecture.md describes them.
+        config: says which runs there should be, at which scale.
+        results_dir: holds <run>/ as docs/architecture.md describes it.
         weights_root: holds <domain>/<network>/card.json and, of <domain>/generator/, samples.png and training.csv, if
             there are any.
         output_dir: gets report.md, report.pdf, figures/ and tables/; what older reports left in the latter two goes.
+        generators_dir: holds <domain>/ of the measured generators; None for results_dir/generators.
 
     Raises:
         ReinvertError: a run that claims success lacks a file, or the disk is full.
@@ -63,10 +70,11 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
         if done:
             worst_by[domain] = "lpips" if all("lpips" in run.per_image for run in done) else "l2"
             lost[domain] = _draw(domain, done, worst_by[domain], figures, drawn)
-    measured = read_generators(config, results_dir, weights_root)
+    generators_dir = generators_dir or results_dir / "generators"
+    measured = read_generators(config, generators_dir, weights_root)
     for generator in measured:
-        _draw_generator(generator, results_dir, weights_root, figures, drawn)
-    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured)
+        _draw_generator(generator, generators_dir / generator.domain, weights_root, figures, drawn)
+    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured, scale_in_words(config))
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -95,20 +103,41 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
     return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables)
 
 
+def scale_in_words(config: Config) -> str:
+    """The scale of the run and the steps it gives optimisations; empty where the configuration is at no scale."""
+    if config.scale is None:
+        return ""
+    scale = config.scales[config.scale]
+    steps = [f"{name} {arguments['steps']}" for name, arguments in scale.methods.items() if "steps" in arguments]
+    changed = f" Steps: {', '.join(steps)}; all others as in params.yaml." if steps else " All steps as in params.yaml."
+    return f"`{config.scale}`. {scale.about}{changed}"
+
+
+def pages(runs: Sequence[Run], rows: int) -> list[list[Run]]:
+    """The runs in parts of at most `rows`, about equally many in each."""
+    count = -(-len(runs) // rows)
+    return [list(runs[len(runs) * n // count : len(runs) * (n + 1) // count]) for n in range(count)]
+
+
 def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: set[str]) -> int:
     available = [name for name in drawing.PANELS if all(name in run.curve for run in done)]
     lost = 0
     if available:
         headline = "lpips" if "lpips" in available else available[0]
-        drawing.quality_time(done, [headline], folder, f"summary-quality-time-{domain}", FULL_WIDTH / 2)
         lost = drawing.quality_time(done, available, folder, f"quality-time-{domain}", FULL_WIDTH)
-        drawn |= {f"summary-quality-time-{domain}", f"quality-time-{domain}"}
-    grids = {"comparison": (6, 0, 28), "comparison-outside": (0, 6, 28), "summary-comparison": (3, 2, 36)}
-    for name, (inside, outside, letters) in grids.items():
-        chosen = pictures.chosen_images(done, inside, outside)
-        if chosen:
-            pictures.comparison(done, chosen, folder / f"{name}-{domain}.png", letters)
-            drawn.add(f"{name}-{domain}")
+        drawn.add(f"quality-time-{domain}")
+        if len(done) <= ROWS:  # more lines do not fit the page that sums up
+            drawing.quality_time(done, [headline], folder, f"summary-quality-time-{domain}", FULL_WIDTH / 2)
+            drawn.add(f"summary-quality-time-{domain}")
+    chosen = pictures.chosen_images(done, *SHOWN)
+    parts = pages(done, ROWS)
+    for number, part in enumerate(parts, start=1):
+        name = f"comparison-{domain}-{number}"
+        pictures.comparison(part, chosen, folder / f"{name}.png", 28)
+        drawn.add(name)
+    if len(parts) == 1:
+        pictures.comparison(done, pictures.chosen_images(done, 3, 2), folder / f"summary-comparison-{domain}.png", 36)
+        drawn.add(f"summary-comparison-{domain}")
     for run in done:
         scores = [name for name in ("lpips", "psnr", "id") if name in run.per_image]
         pictures.failures(run, worst_by, scores, 8, folder / f"failures-{run.name}.png")
@@ -116,8 +145,8 @@ def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: 
     return lost
 
 
-def _draw_generator(generator: Generator, results: Path, weights: Path, folder: Path, drawn: set[str]) -> None:
-    domain, measured = generator.domain, results / "generators" / generator.domain
+def _draw_generator(generator: Generator, measured: Path, weights: Path, folder: Path, drawn: set[str]) -> None:
+    domain = generator.domain
     # One grid with the same number of pictures as that of real images; training leaves another behind.
     samples = measured / "samples.png" if generator.measured else weights / domain / "generator" / "samples.png"
     for name, source in ((f"real-{domain}", measured / "real.png"), (f"samples-{domain}", samples)):

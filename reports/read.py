@@ -67,16 +67,19 @@ class Generator:
         return bool(self.card and self.measured) and self.card["sha256"] != self.measured["sha256"]
 
 
-def group_of(kind: str, arguments: Mapping[str, Any]) -> str:
-    """The group a method belongs to: it starts from another method, it optimises, or it encodes.
+def group_of(method: str, config: Config) -> str:
+    """The group of a method: encoders are trained (or repeat one that is), optimisations are not, and a hybrid is
+    an optimisation that starts from an encoder.
 
     Args:
-        kind: the module of the method in params.yaml.
-        arguments: the method's arguments there.
+        method: its name in params.yaml.
+        config: all parameters.
     """
-    if arguments.get("start"):
-        return "hybrid"
-    return "optimization" if kind == "optimization" else "encoder"
+    entry = config.methods[method]
+    if "training" in entry.arguments or entry.kind == "naive_iteration":
+        return "encoder"
+    start = str(entry.arguments.get("start"))
+    return "optimization" if start not in config.methods or group_of(start, config) == "optimization" else "hybrid"
 
 
 def _json(path: Path) -> Any:
@@ -113,11 +116,10 @@ def read_run(name: str, config: Config, results_dir: Path) -> Run:
         ReinvertError: a file of a run that claims success is missing or damaged.
     """
     cell = config.runs[name]
-    method = config.methods[cell.method]
-    empty = Run(name, cell.domain, cell.method, group_of(method.kind, method.arguments))
+    empty = Run(name, cell.domain, cell.method, group_of(cell.method, config))
     folder = results_dir / name
     if not (folder / "record.json").is_file():
-        return replace(empty, reason=f"not run: results/{name}/record.json is missing")
+        return replace(empty, reason=f"not run: {results_dir.name}/{name}/record.json is missing")
     record = _json(folder / "record.json")
     if record.get("status") == "failed":
         return replace(empty, record=record, reason=str(record.get("reason") or "no reason was recorded"))
@@ -171,7 +173,7 @@ def _training(path: Path) -> list[tuple[int, float]]:
         raise ReinvertError(f"'{path}' is not a log of training; get it again with 'dvc pull --force'") from error
 
 
-def read_generators(config: Config, results_dir: Path, weights_root: Path) -> list[Generator]:
+def read_generators(config: Config, generators_dir: Path, weights_root: Path) -> list[Generator]:
     """The generators of all domains that have one, or numbers of one.
 
     Raises:
@@ -179,7 +181,7 @@ def read_generators(config: Config, results_dir: Path, weights_root: Path) -> li
     """
     found = []
     for domain in config.domains:
-        folder, measured = weights_root / domain / "generator", results_dir / "generators" / domain / "metrics.json"
+        folder, measured = weights_root / domain / "generator", generators_dir / domain / "metrics.json"
         generator = Generator(
             domain,
             _json(folder / "card.json") if (folder / "card.json").is_file() else {},

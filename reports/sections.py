@@ -37,6 +37,8 @@ class Material:
     worst_by: Mapping[str, str]
     """By domain: the metric by which failures are chosen."""
     generators: Sequence[Generator] = field(default_factory=tuple)
+    scale: str = ""
+    """How large the run is, in a sentence or two; empty where params.yaml does not say."""
 
     @property
     def domains(self) -> list[str]:
@@ -59,12 +61,17 @@ def _quality_time_caption(domain: str, more: str = "") -> Text:
     )
 
 
-def _grid_caption(domain: str, outside: bool) -> Text:
-    which = "framed: out-of-distribution, showing what training never does" if outside else "in-distribution"
+def _grid_caption(domain: str, number: int, count: int) -> Text:
+    part = f", part {number} of {count}" if count > 1 else ""
     return text(
-        f"Inputs and reconstructions on **{domain}**; {which}. Images are spread evenly over the test images, "
-        "not chosen; every pixel is enlarged threefold."
+        f"Inputs and reconstructions on **{domain}**{part}; framed: out-of-distribution, showing what training never "
+        "does. Images are spread evenly over the test images, not chosen; every pixel is enlarged threefold."
     )
+
+
+def _grids(domain: str, drawn: frozenset[str]) -> list[str]:
+    """Identifiers of the domain's grids, in order."""
+    return [name for name in (f"comparison-{domain}-{n + 1}" for n in range(len(drawn))) if name in drawn]
 
 
 def summary(material: Material) -> Section:
@@ -79,10 +86,12 @@ def summary(material: Material) -> Section:
         f"{_listed(material.domains)}, {images} test images per run; {len(material.runs) - len(done)} of them failed.",
         "**Machine:** " + ("; ".join(machines) if machines else "not recorded") + ".",
     ]
+    if material.scale:
+        lines.insert(1, f"**Scale:** {material.scale}")
     blocks: list[Block] = [Bullets(items=[text(line) for line in lines])]
     for domain in material.domains:
         blocks.append(tabulate.summary(domain, material.of(domain)))
-        if f"summary-quality-time-{domain}" in material.drawn:
+        if {f"summary-quality-time-{domain}", f"summary-comparison-{domain}"} <= material.drawn:
             blocks.append(
                 Pair(
                     left=Figure(
@@ -186,16 +195,16 @@ def comparison(material: Material) -> Section:
     """The grids."""
     blocks: list[Block] = []
     for domain in material.domains:
-        shown = [name for name in (f"comparison-{domain}", f"comparison-outside-{domain}") if name in material.drawn]
+        shown = _grids(domain, material.drawn)
         if not shown:
             blocks.append(Paragraph(text=text(f"No run on {domain} finished, so there is nothing to show.")))
         blocks += [
             Figure(
                 identifier=name,
-                caption=_grid_caption(domain, "-outside-" in name),
+                caption=_grid_caption(domain, number, len(shown)),
                 alternative=f"Grid: inputs of {domain} in the first row, one row of reconstructions per method below",
             )
-            for name in shown
+            for number, name in enumerate(shown, start=1)
         ]
     return Section(identifier="comparison", title="Comparison", blocks=blocks)
 

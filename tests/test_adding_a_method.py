@@ -14,7 +14,6 @@ import yaml
 from PIL import Image
 
 from core.config import load_config
-from core.errors import ReinvertError
 from tests.conftest import ROOT
 from tests.methods.tiny import write_generator
 
@@ -70,9 +69,17 @@ def test_the_page_s_commands_work(followed: Path) -> None:
     ]  # fmt: skip
 
 
-def test_the_page_s_run_is_valid_and_a_wrong_kind_is_refused(followed: Path) -> None:
-    assert load_config(followed / "params.yaml").runs["faces-random-search"].module == "random_search"
-    text = (followed / "params.yaml").read_text()
-    (followed / "params.yaml").write_text(text.replace("\n    module: random_search", "\n    module: psp"))
-    with pytest.raises(ReinvertError, match="runs.faces-random-search.module is 'psp'"):
-        load_config(followed / "params.yaml")
+def test_the_page_s_run_is_what_the_program_prints(followed: Path) -> None:
+    (entry,) = [yaml.safe_load(block)["runs"] for block in blocks("yaml") if "runs" in yaml.safe_load(block)]
+    config = load_config(followed / "params.yaml")
+    assert config.runs["faces-random-search"].model_dump() == entry["faces-random-search"]
+    printed = program("wire", "random-search")
+    assert printed.returncode == 0, printed.stderr
+    assert entry.items() <= yaml.safe_load(printed.stdout)["runs"].items()
+    assert "train-method" not in printed.stdout
+
+
+def test_a_cell_whose_module_is_not_there_is_refused(followed: Path) -> None:
+    refused = program("cells")
+    assert refused.returncode == 1
+    assert "needs methods/random_search.py, which is not there" in refused.stderr  # here it lies elsewhere

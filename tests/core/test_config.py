@@ -23,8 +23,7 @@ def load(values: Any, folder: Path) -> Config:
 def test_the_project_s_own_parameters_are_valid() -> None:
     config = load_config(ROOT / "params.yaml")
     assert {"faces-optimization-w-plus", "faces-psp", "faces-hybrid-psp"} <= set(config.runs)
-    for run in config.runs.values():
-        assert None not in (run.module, run.start_module, run.network)
+    assert list(config.scales) == ["default", "reference"]
 
 
 def test_a_method_keeps_its_own_arguments(values: dict[str, Any], tmp_path: Path) -> None:
@@ -43,12 +42,9 @@ def test_a_method_keeps_its_own_arguments(values: dict[str, Any], tmp_path: Path
         (["tolerances", "psnr"], float("nan"), r"tolerances.psnr: .*finite"),
         (["runs", "faces-psp", "domain"], "cats", r"run 'faces-psp' names the domain 'cats'"),
         (["runs", "faces-psp", "method"], "pps", r"run 'faces-psp' names the method 'pps'"),
-        (
-            ["runs", "faces-psp", "module"],
-            "e4e",
-            r"runs.faces-psp.module is 'e4e', but .*'psp'",
-        ),
-        (["runs", "faces-hybrid-psp", "start_module"], "optimization", r"start_module is 'optimization', but .*'psp'"),
+        (["runs", "faces-psp", "module"], "psp", r"runs.faces-psp.module: unknown key; remove it"),
+        (["scales", "default", "methods", "pps"], {}, r"scales.default.methods.pps: no such method"),
+        (["scales", "default", "methods", "psp"], {"training": {}}, r"methods.psp: a scale may not change training"),
         (["generators", "cats"], {}, r"generators.cats: no such domain"),
         (["judges", "cats"], {}, r"judges.cats: no such domain"),
     ],
@@ -102,3 +98,27 @@ def test_two_methods_with_one_folder_of_weights_are_refused(values: dict[str, An
     values["methods"] |= {"a/b": {"kind": "psp"}, "a-b": {"kind": "psp"}}
     with pytest.raises(ReinvertError, match="'a-b' and 'a/b' would share a folder of weights; correct"):
         load(values, tmp_path)
+
+
+def test_a_scale_changes_what_it_names_and_nothing_else(values: dict[str, Any], tmp_path: Path) -> None:
+    values["scales"] = {
+        "small": {"about": "Small.", "evaluation": {"images": 3}, "methods": {"optimization-w": {"steps": 2}}}
+    }
+    config = load(values, tmp_path)
+    scaled = config.at_scale("small")
+    assert (config.scale, scaled.scale) == (None, "small")
+    assert config.evaluation is not None
+    assert scaled.evaluation == config.evaluation.model_copy(update={"images": 3})
+    assert scaled.methods["optimization-w"].arguments == config.methods["optimization-w"].arguments | {"steps": 2}
+    assert {name: entry for name, entry in scaled.methods.items() if name != "optimization-w"} == {
+        name: entry for name, entry in config.methods.items() if name != "optimization-w"
+    }
+
+
+def test_an_unknown_scale_or_one_that_cannot_be_is_refused(values: dict[str, Any], tmp_path: Path) -> None:
+    values["scales"]["default"]["evaluation"]["images"] = 1
+    config = load(values, tmp_path)
+    with pytest.raises(ReinvertError, match=r"unknown scale 'defualt'; did you mean 'default'"):
+        config.at_scale("defualt")
+    with pytest.raises(ReinvertError, match=r"evaluation at scales.default: images: .*greater than or equal to 2"):
+        config.at_scale("default")

@@ -75,7 +75,7 @@ def training_seed(seed: int):
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a checkpoint by its path."""
+    """Every tensor and number of a checkpoint by its path, but for the time it took."""
     found: dict[str, Tensor] = {}
 
     def visit(name: str, value: Any) -> None:
@@ -91,6 +91,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
             found[name] = torch.tensor(float(value), dtype=torch.float64)
 
     visit("", torch.load(path / training.CHECKPOINT_FILE, weights_only=True))
+    assert found.pop("/seconds") > 0
     return found
 
 
@@ -143,6 +144,8 @@ def test_training_learns_and_ships_weights_with_scores(tmp_path: Path) -> None:
     assert card.scores.keys() == {"held_out_psnr"}
     assert card.images_seen == 480
     assert card.precision == "32-true"
+    assert card.training_seconds is not None
+    assert card.training_seconds > 0
     assert card.scores["held_out_psnr"] == pytest.approx(float(rows[-1]["held_out_psnr"]), rel=1e-5)
     assert Image.open(tmp_path / "out" / training.SAMPLES_FILE).size == (4 * 8 * 2, 2 * 8 * 2)
     state, _ = load_weights(tmp_path / "out")

@@ -1,7 +1,9 @@
 """Means, intervals, the failure rule and the registry."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from metrics import registry
 from metrics.judges.perceptual import AlexNetFeatures
 from metrics.panel import Panel, blank_where_failed
 from metrics.statistics import bootstrap_means, summarise
+from tests.methods.tiny import write_judges, write_perceptual, write_similarity
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,21 @@ def test_images_of_another_size_than_the_protocol_are_refused(panel: Panel) -> N
     image = torch.zeros(1, 3, 32, 32)
     with pytest.raises(ReinvertError, match="l2@64/1 measures images of 64x64"):
         panel.score(image, image, torch.zeros(1, dtype=torch.bool), [registry.get("l2")])
+
+
+def test_identity_is_measured_where_a_domain_has_an_identity_network(tmp_path: Path) -> None:
+    write_perceptual(tmp_path)
+    (tmp_path / "churches").mkdir()
+    shutil.copytree(tmp_path / "faces" / "perceptual", tmp_path / "churches" / "perceptual")
+    write_similarity(tmp_path, 64, "churches")
+    shutil.copytree(tmp_path / "churches" / "similarity", tmp_path / "churches" / "features")
+    names = [metric.name for metric in Panel.load("churches", tmp_path).metrics]
+    assert names == [name for name in registry.names() if name != "id"]
+    # A face domain that has lost the network that measures is a mistake, not a domain without persons.
+    shutil.copytree(tmp_path / "churches" / "features", tmp_path / "faces" / "features")
+    write_judges(tmp_path, 64)
+    with pytest.raises(ReinvertError, match="no weights in .*faces/identity-judge"):
+        Panel.load("faces", tmp_path)
 
 
 def test_registry() -> None:

@@ -69,3 +69,9 @@ def _panel() -> Panel:
         embedding = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(192, 6)).eval()
         networks = {"perceptual": AlexNetFeatures().eval(), "identity-judge": embedding, "features": embedding}
     return Panel.of(networks)
+
+
+def load_panel_without_identities(domain: str, weights_root: Path, device: torch.device) -> Panel:
+    """That of a domain that shows no persons."""
+    whole = _panel()
+    return Panel({name: scorer for name, scorer in whole.scorers.items() if name != "id"}, whole.feature_network)

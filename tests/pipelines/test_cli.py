@@ -209,11 +209,14 @@ def test_evaluate_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (name, weights, data) == ("faces-psp", Path("weights"), Path("data"))
     assert (output, work, device, workers) == (Path("results/faces-psp"), Path(".cache/evaluate"), "cpu", 3)
     assert config.runs["faces-psp"].method == "psp"
+    assert (config.scale, config.evaluation.images) == ("default", 16)
+    assert run("evaluate", "faces-psp", "--device", "cpu", "--scale", "reference").exit_code == 0
+    assert recorder.arguments[1].evaluation.images == 128
 
 
 def test_every_command_of_the_graph_is_one_of_the_program_s(tmp_path: Path) -> None:
-    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    for stage in graph["stages"].values():
+    graphs = [yaml.safe_load((ROOT / path).read_text()) for path in ("dvc.yaml", "pipelines/reference/dvc.yaml")]
+    for stage in (stage for graph in graphs for stage in graph["stages"].values()):
         words = stage.get("do", stage)["cmd"].split()
         assert words[0] == "reinvert"
         words = [word for word in words[1:] if not word.startswith(("-", "$"))]

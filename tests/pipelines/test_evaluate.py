@@ -185,9 +185,13 @@ def test_a_killed_run_goes_on_and_gives_the_same_files(
     # Chunks 1 (4 images), 2 (4) and 3 (2); then one timed batch of 3.
     assert [line.split()[0] for line in log_lines(log)] == ["4", "4", "2", "3"]
     same_results(whole, resumed)
-    # Everything is finished now: a third run computes nothing, not even times.
+
+    # Everything is finished now: a third run loads no network and computes nothing, not even times.
+    def forbidden(*arguments: Any) -> Any:
+        raise AssertionError("a network was loaded")
+
     log.unlink()
-    again = run(tools, tmp_path, work="killed")
+    again = run(Tools(forbidden, forbidden), tmp_path, work="killed")
     assert log_lines(log) == []
     same_results(whole, again)
     assert (again / "timing.json").read_bytes() == (resumed / "timing.json").read_bytes()
@@ -302,6 +306,20 @@ def test_a_method_that_fails_everywhere_is_a_recorded_result(
     assert metrics["kid"] == {"value": None, "n": IMAGES, "n_failed": IMAGES}
     assert pd.read_parquet(out / "per_image.parquet")["failed"].all()
     assert (out / "timing.json").exists()
+
+
+@pytest.mark.parametrize("nan_below", [None, 2.0])
+def test_identity_is_left_out_where_there_are_none(tmp_path: Path, nan_below: float | None) -> None:
+    import evaluation_fakes
+
+    tools = Tools(evaluation_fakes.build_inverter, evaluation_fakes.load_panel_without_identities)
+    out = run(tools, tmp_path, **({} if nan_below is None else {"nan_below": nan_below}))
+    record = json.loads((out / "record.json").read_text())
+    assert record["status"] == ("ok" if nan_below is None else "failed")
+    others = set(registry.names()) - {"id"}
+    assert set(json.loads((out / "metrics.json").read_text())) == set(record["protocols"]) == others
+    assert "id" not in pd.read_parquet(out / "per_image.parquet")
+    assert "id" not in json.loads((out / "curve.json").read_text())
 
 
 def test_images_are_spread_and_keep_their_shares() -> None:

@@ -17,9 +17,9 @@ IMAGES = 24
 METHODS = {
     # name: (params entry, error of the pictures, seconds per yield)
     "optimization-w-plus": ({"kind": "optimization", "steps": 200}, 18.0, [0.001, 1.5, 3.2, 6.4, 13.1]),
-    "psp": ({"kind": "psp"}, 30.0, [0.021]),
+    "psp": ({"kind": "psp", "training": {}}, 30.0, [0.021]),
     "hybrid-psp": ({"kind": "optimization", "steps": 100, "start": "psp"}, 14.0, [0.022, 1.6, 3.3, 6.6]),
-    "broken": ({"kind": "psp"}, 0.0, []),
+    "broken": ({"kind": "psp", "training": {}}, 0.0, []),
 }
 
 

@@ -11,11 +11,13 @@ import pytest
 import typst
 from PIL import Image
 
+from core.config import load_config
 from core.errors import ReinvertError
 from metrics import registry
 from reports import generators, pictures, sections, tabulate
-from reports.build import build_report
+from reports.build import build_report, pages, scale_in_words
 from reports.read import Run, group_of, read_generators, read_runs
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -211,11 +213,11 @@ def test_a_generator_that_nobody_measured_still_shows_its_samples(project, confi
 def test_numbers_of_other_weights_are_told(project, config, tmp_path):
     measured = tmp_path / "results" / "generators" / "faces" / "metrics.json"
     shutil.copytree(project / "results" / "generators" / "faces", measured.parent)
-    (generator,) = read_generators(config, tmp_path / "results", project / "weights")
+    (generator,) = read_generators(config, tmp_path / "results" / "generators", project / "weights")
     assert not generator.stale
     assert generator.training == [(8000, 60.5), (24000, 20.25), (32000, 31.2)]
     measured.write_text(json.dumps(json.loads(measured.read_text()) | {"sha256": "b" * 64}))
-    (generator,) = read_generators(config, tmp_path / "results", project / "weights")
+    (generator,) = read_generators(config, tmp_path / "results" / "generators", project / "weights")
     assert generator.stale
     assert "measured with other weights" in "".join(
         span.text for line in generators.missed([generator]) for span in line
@@ -224,9 +226,26 @@ def test_numbers_of_other_weights_are_told(project, config, tmp_path):
 
 
 def test_groups():
-    assert group_of("optimization", {"steps": 1}) == "optimization"
-    assert group_of("optimization", {"start": "psp"}) == "hybrid"
-    assert group_of("psp", {}) == "encoder"
+    config = load_config(ROOT / "params.yaml")
+    groups = {
+        "i2s": "optimization", "pti": "optimization", "pti/e4e": "hybrid", "idinvert": "hybrid", "hybrid-psp": "hybrid",
+        "e4e": "encoder", "e2style/3-stage": "encoder", "hyperinverter": "encoder", "psp/naive-iteration": "encoder",
+    }  # fmt: skip
+    assert {name: group_of(name, config) for name in groups} == groups
+
+
+def test_many_runs_are_spread_evenly_over_the_pages():
+    runs = [_run([0.1], [False])] * 24
+    assert [len(page) for page in pages(runs, 9)] == [8, 8, 8]
+    assert [len(page) for page in pages(runs[:3], 9)] == [3]
+
+
+def test_the_scale_is_said_in_words():
+    config = load_config(ROOT / "params.yaml")
+    assert scale_in_words(config) == ""
+    assert scale_in_words(config.at_scale("default")).startswith("`default`. Small enough")
+    assert "dni 20" in scale_in_words(config.at_scale("default"))
+    assert scale_in_words(config.at_scale("reference")).endswith("all others as in params.yaml.")
 
 
 def _run(scores, failed):
