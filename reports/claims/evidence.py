@@ -134,6 +134,8 @@ class Evidence:
         points = [(gamma, value) for gamma, value in self.swept(domain, method, of, "gamma") if gamma]
         if not points:
             return self._why(domain, method, of, "")
+        if any(not math.isfinite(value.value) for _, value in points):
+            return Missing("metric", f"{of} of {method} is no number at some gamma")
         total = sum(gamma**2 for gamma, _ in points)
         slope = sum(gamma * value.value for gamma, value in points) / total
         room = sum(abs(gamma) * max(value.high - value.value, value.value - value.low) for gamma, value in points) / total

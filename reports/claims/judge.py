@@ -271,7 +271,10 @@ def _trend(check: Trend, domain: str, evidence: Evidence) -> Iterator[Comparison
         if check.sweep in SWEEPS:
             for method in check.methods or ():
                 points = evidence.swept(domain, method, metric, SWEEPS[check.sweep])
-                if len(points) < 2:
+                if any(not math.isfinite(value.value) for _, value in points):
+                    reason = f"{metric} of {method} is no number at some {SWEEPS[check.sweep]}"
+                    yield Comparison(metric, "", "missing", Missing("metric", reason))
+                elif len(points) < 2:
                     yield from _nothing_swept({method}, metric, SWEEPS[check.sweep], domain, evidence)
                 else:
                     yield _along(metric, method, points, check.shape)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pydantic
@@ -130,10 +130,14 @@ def _of_run(run: Run) -> dict[Cell, Value]:
     return cells
 
 
-def digest(results_dir: Path) -> str:
-    """SHA-256 over the scores and tables that are in git, by which a record of verdicts knows its results."""
+def digest(results_dir: Path, runs: Iterable[str]) -> str:
+    """SHA-256 over the scores of `runs` and the tables, all of them in git: by it a record of verdicts knows its results.
+
+    Runs without scores count as well: once they have some, it is another digest.
+    """
     total = hashlib.sha256()
-    for path in sorted([*results_dir.glob("*/metrics.json"), *results_dir.rglob(TABLE)]):
+    scores = [path for run in runs if (path := results_dir / run / "metrics.json").is_file()]
+    for path in sorted([*scores, *results_dir.rglob(TABLE)]):
         total.update(f"{path.relative_to(results_dir).as_posix()}\n".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
