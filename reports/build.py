@@ -11,6 +11,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,9 @@ from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
 from reports import drawing, generators, markdown, pdf, pictures, sections
+from reports.claims import chapters, measured
+from reports.claims.record import FILE as VERDICTS_FILE
+from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
 from reports.read import Generator, Run, read_cards, read_generators, read_runs
 
@@ -36,6 +40,8 @@ class ReportPaths:
     pdf: Path
     figures: list[Path]
     tables: list[Path]
+    verdicts: Path
+    """The verdicts on the papers' claims, for `reinvert check`."""
 
 
 def build_report(config: Config, results_dir: Path, weights_root: Path, output_dir: Path) -> ReportPaths:
@@ -46,7 +52,8 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
         results_dir: holds results/<run>/ and results/generators/<domain>/ as docs/architecture.md describes them.
         weights_root: holds <domain>/<network>/card.json and, of <domain>/generator/, samples.png and training.csv, if
             there are any.
-        output_dir: gets report.md, report.pdf, figures/ and tables/; what older reports left in the latter two goes.
+        output_dir: gets report.md, report.pdf, claims.json, figures/ and tables/; what older reports left in the latter
+            two goes.
 
     Raises:
         ReinvertError: a run that claims success lacks a file, or the disk is full.
@@ -63,10 +70,13 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
         if done:
             worst_by[domain] = "lpips" if all("lpips" in run.per_image for run in done) else "l2"
             lost[domain] = _draw(domain, done, worst_by[domain], figures, drawn)
-    measured = read_generators(config, results_dir, weights_root)
-    for generator in measured:
+    networks = read_generators(config, results_dir, weights_root)
+    for generator in networks:
         _draw_generator(generator, results_dir, weights_root, figures, drawn)
-    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured)
+    judged = chapters.judge_all(measured.evidence(runs, results_dir), measured.paper_scale(results_dir))
+    chapters.draw(judged, figures, FULL_WIDTH)
+    line = chapters.summary_line(judged)
+    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, networks, line)
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -80,19 +90,23 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
                 sections.quality_time(material),
                 sections.comparison(material),
                 sections.failures(material),
-                generators.section(measured, drawn),
+                *chapters.sections(judged),
+                generators.section(networks, drawn),
                 sections.provenance_section(material),
             ],
         )
     )
     tables = [_write_csv(table, output_dir / "tables") for table in report.tables()]
+    tables.append(_write_lines(chapters.comparisons(judged), output_dir / "tables" / "claims-comparisons.csv"))
     shown = [figures / f"{figure.identifier}.{suffix}" for figure in report.figures()
              for suffix in (("svg", "png") if figure.vector else ("png",))]  # fmt: skip
     _remove_others(figures, shown, (".svg", ".png"))
     _remove_others(output_dir / "tables", tables, (".csv",))
     atomic_write_text(output_dir / "report.md", markdown.render(report))
     pdf.render(report, output_dir, output_dir / "report.pdf")
-    return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables)
+    verdicts = [one for claim in judged.claims for one in judged.of_measured[claim.id]]
+    write_record(output_dir / VERDICTS_FILE, verdicts, measured.digest(results_dir, config.runs))
+    return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables, output_dir / VERDICTS_FILE)
 
 
 def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: set[str]) -> int:
@@ -142,16 +156,17 @@ def _enlarged_copy(source: Path, target: Path) -> bool:
 
 
 def _write_csv(table: Table, folder: Path) -> Path:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([column.key for column in table.columns])
+    lines: list[list[Any]] = [[column.key for column in table.columns]]
     for row in table.rows:
         if not row.heading:
             empty = ["failed" if cell.mark == "failed" else None for cell in row.cells]
-            writer.writerow(
-                [word if cell.value is None else cell.value for cell, word in zip(row.cells, empty, strict=True)]
-            )
-    path = folder / f"{table.identifier}.csv"
+            lines.append([word if cell.value is None else cell.value for cell, word in zip(row.cells, empty, strict=True)])
+    return _write_lines(lines, folder / f"{table.identifier}.csv")
+
+
+def _write_lines(lines: Sequence[Sequence[Any]], path: Path) -> Path:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(lines)
     atomic_write_text(path, buffer.getvalue())
     return path
 

@@ -37,6 +37,8 @@ class Material:
     worst_by: Mapping[str, str]
     """By domain: the metric by which failures are chosen."""
     generators: Sequence[Generator] = field(default_factory=tuple)
+    claims: Sequence[Span] = ()
+    """How the papers' claims came out, in one line."""
 
     @property
     def domains(self) -> list[str]:
@@ -79,7 +81,8 @@ def summary(material: Material) -> Section:
         f"{_listed(material.domains)}, {images} test images per run; {len(material.runs) - len(done)} of them failed.",
         "**Machine:** " + ("; ".join(machines) if machines else "not recorded") + ".",
     ]
-    blocks: list[Block] = [Bullets(items=[text(line) for line in lines])]
+    items = [text(line) for line in lines] + ([list(material.claims)] if material.claims else [])
+    blocks: list[Block] = [Bullets(items=items)]
     for domain in material.domains:
         blocks.append(tabulate.summary(domain, material.of(domain)))
         if f"summary-quality-time-{domain}" in material.drawn:

@@ -22,6 +22,8 @@ from reports.claims.evidence import Cell, Evidence, Value, rounded, with_interva
 from reports.read import Run
 
 TABLE = "cells.csv"
+PAPER_SCALE = "paper-scale"
+"""Below results/: <paper>/cells.csv, measured at that paper's scale, on its images and with its protocols. Kept apart."""
 
 
 class Line(Strict):
@@ -103,12 +105,31 @@ def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
             found.absent[run.domain, run.method] = run.reason.rstrip(".")
         else:
             found.cells |= _of_run(run)
-    for path in sorted(results_dir.rglob(TABLE)):
+    for path in _tables(results_dir):
         table = read_table(path)
         for cell in table:
             if cell in found.cells:
                 raise ReinvertError(f"'{path}' has {', '.join(filter(None, cell))} a second time; remove one of the two")
         found.cells |= table
+    return found
+
+
+def _tables(results_dir: Path) -> list[Path]:
+    return sorted(path for path in results_dir.rglob(TABLE) if path.parent.parent != results_dir / PAPER_SCALE)
+
+
+def paper_scale(results_dir: Path) -> dict[str, dict[Cell, Value]]:
+    """What was measured as the papers did, by paper.
+
+    Raises:
+        ReinvertError: as `read_table`, or a folder is named after no paper.
+    """
+    found = {}
+    for path in sorted((results_dir / PAPER_SCALE).glob(f"*/{TABLE}")):
+        paper = path.parent.name
+        if paper not in names.methods().papers:
+            raise ReinvertError(f"'{path.parent}' is named after no paper; known: {', '.join(names.methods().papers)}")
+        found[paper] = read_table(path)
     return found
 
 
