@@ -31,6 +31,7 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     bars = [(paper, source, by_verdict) for paper, sources in counts for source, by_verdict in sources.items()]
     places, place = [], 0.0
@@ -49,7 +50,7 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
                       linewidth=0.5, label=verdict)  # fmt: skip
             for y, length, end in zip(places, lengths, ends, strict=True):
                 if length:
-                    ink = "white" if verdict == "supported" else "black"
+                    ink = "white" if verdict in ("supported", "contradicted") else "black"
                     box = {"facecolor": "#D55E00", "edgecolor": "none", "pad": 0.8} if hatch else None
                     axes.text(end + length / 2, y, str(length), ha="center", va="center", color=ink, fontsize=7, bbox=box)
             ends = [end + length for end, length in zip(ends, lengths, strict=True)]
@@ -60,6 +61,7 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
                       va="center", fontweight="bold")  # fmt: skip
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("claims")
         axes.set_xlim(0, max(ends, default=1))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)

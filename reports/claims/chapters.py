@@ -273,8 +273,8 @@ def _details(judged: Judged, paper: str) -> Table:
         identifier=f"claims-why-{paper}",
         caption=text(f"Why: for every claim of {_short(paper)} the published numbers, the measured ones, and the reason."),
         columns=columns, rows=rows, small=True,
-        notes=[text("Of every metric the comparison that decides: the closest that holds, or the clearest that does not. All "
-                    "of them are in `tables/claims-comparisons.csv`.")],
+        notes=[text("Of every metric the comparison that decides: the closest that holds, or the clearest that does not; "
+                    "`<?` and the like: cannot be told. All of them are in `tables/claims-comparisons.csv`.")],
     )  # fmt: skip
 
 
@@ -285,7 +285,7 @@ def comparisons(judged: Judged) -> list[list[str]]:
         for source, found in (("published", judged.of_published), ("measured", judged.of_measured)):
             for one in found[claim.id]:
                 for part in one.comparisons:
-                    words = part.words or (part.missing.reason if part.missing else "")
+                    words = part.words or str(part.missing or "")
                     lines.append([claim.id, claim.paper, claim.where, source, one.domain, one.verdict, part.subject,
                                   part.outcome, words])  # fmt: skip
     return lines

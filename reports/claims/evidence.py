@@ -59,10 +59,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Missing:
-    """Why there is no number."""
+    """Why there is no number: `subject` is what is missing, `reason` goes on, so that subjects can share one."""
 
-    noun: Literal["domain", "method", "metric", "setting", "analysis", "rule"]
+    noun: Literal["domain", "method", "metric", "setting", "analysis"]
+    subject: str
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.reason}"
 
 
 @dataclass
@@ -87,7 +91,7 @@ class Evidence:
         for spelling in names.methods().spellings(method):
             found = self.cells.get(Cell(domain, spelling, metric, setting))
             if found is not None:
-                return found if math.isfinite(found.value) else Missing("metric", f"{metric} of {method} is no number")
+                return found if math.isfinite(found.value) else Missing("metric", f"{metric} of {method}", "no number")
         return self._why(domain, method, metric, setting)
 
     def swept(self, domain: str, method: str, metric: str, sweep: str) -> list[tuple[float, Value]]:
@@ -116,17 +120,18 @@ class Evidence:
         spellings = set(names.methods().spellings(method))
         return any(cell.domain == domain and cell.method in spellings for cell in self.cells)
 
+    def nothing(self, domain: str) -> str:
+        """How the lack of a number reads."""
+        return f"not in its tables for {domain}" if self.published else f"not measured on {domain}"
+
     def _why(self, domain: str, method: str, metric: str, setting: str) -> Missing:
         if domain not in self.domains:
-            return Missing("domain", f"{domain} is no domain {'of its tables' if self.published else 'that is measured'}")
+            return Missing("domain", domain, "no domain of its tables" if self.published else "no domain of this suite")
         if not self.has(domain, method):
-            if self.published:
-                return Missing("method", f"its tables have no numbers of {method} on {domain}")
             why = [reason for name in names.methods().spellings(method) if (reason := self.absent.get((domain, name)))]
-            return Missing("method", f"{method} on {domain}: {why[0]}" if why else f"{method} is not measured on {domain}")
+            return Missing("method", method, why[0] if why else self.nothing(domain))
         at = f" at {setting}" if setting else ""
-        return Missing("setting" if setting else "metric", f"{metric}{at} of {method} is not "
-                       + ("in its tables" if self.published else f"measured on {domain}"))  # fmt: skip
+        return Missing("setting" if setting else "metric", f"{metric}{at} of {method}", self.nothing(domain))
 
     def _slope(self, domain: str, method: str, metric: str, of: str) -> Value | Missing:
         # Least squares through the origin, since no editing changes nothing. The ends of the intervals are taken
@@ -135,7 +140,7 @@ class Evidence:
         if not points:
             return self._why(domain, method, of, "")
         if any(not math.isfinite(value.value) for _, value in points):
-            return Missing("metric", f"{of} of {method} is no number at some gamma")
+            return Missing("metric", f"{of} of {method}", "no number at some gamma")
         total = sum(gamma**2 for gamma, _ in points)
         slope = sum(gamma * value.value for gamma, value in points) / total
         room = sum(abs(gamma) * max(value.high - value.value, value.value - value.low) for gamma, value in points) / total

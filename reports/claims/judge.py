@@ -30,6 +30,8 @@ VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive", "n
 Outcome = Literal["holds", "fails", "open", "missing"]
 SWEEPS = {"steps": "step", "gamma": "gamma"}
 """Sweeps of one method's own numbers; the others are families of methods."""
+SUBJECTS = 7
+"""At most so many missing things are listed, and comparisons shown."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def judge(claim: Claim, evidence: Evidence, rules: Rules) -> list[Judgement]:
         covered = [one for one in found if one.verdict != "not measured"]
         if covered or not found:
             return covered
-        reason = f"no table of the paper prints this ({claim.where}): {found[0].reason}"
+        reason = f"no table of the paper prints it; it rests on {claim.where}"
         return [Judgement(claim, "", "not measured", reason, "", found[0].comparisons)]
     return found
 
@@ -153,8 +155,8 @@ def _verdict(comparisons: Sequence[Comparison]) -> Verdict:
     return "inconclusive" if "open" in outcomes else "supported"
 
 
-# Comparisons of two values: how they read, the margin, and whether they hold.
-Compared = tuple[str, float, Outcome]
+# Comparisons of two values: both sides and the relation between them, the margin, and whether it holds.
+Compared = tuple[tuple[str, str, str], float, Outcome]
 Compare = Callable[[str, str, Value, str, Value], Compared]
 
 
@@ -170,7 +172,7 @@ def _margin(advantage: float, *values: Value) -> float:
 def _better(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
     lower = names.metric(metric).direction == "lower"
     towards = 1.0 if lower else -1.0
-    words = f"{left} {a.text} {'<' if lower else '>'} {right} {b.text}"
+    words = f"{left} {a.text}", "<" if lower else ">", f"{right} {b.text}"
     return words, _margin(towards * (b.value - a.value), a, b), _outcome(sign([(towards, b), (-towards, a)]))
 
 
@@ -180,7 +182,8 @@ def _no_worse(tolerance: float) -> Compare:
         towards = 1.0 if lower else -1.0
         # So much room on the worse side, whatever sign the number has.
         factor = 1 + towards * tolerance * math.copysign(1.0, b.value)
-        words = f"{left} {a.text} {'≤' if lower else '≥'} {right} {b.text} {'+' if lower else '−'} {tolerance:.0%}"
+        room = f"{'+' if lower else '−'} {tolerance:.0%}"
+        words = f"{left} {a.text}", "≤" if lower else "≥", f"{right} {b.text} {room}"
         advantage = towards * (factor * b.value - a.value)
         return words, _margin(advantage, a, b), _outcome(sign([(towards * factor, b), (-towards, a)]))
 
@@ -191,7 +194,7 @@ def _agree(tolerance: float) -> Compare:
     def compare(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
         room = tolerance * math.copysign(1.0, b.value)
         above, below = sign([(1 + room, b), (-1, a)]), sign([(1, a), (room - 1, b)])
-        words = f"{left} {a.text} = {right} {b.text} ± {tolerance:.0%}"
+        words = f"{left} {a.text}", "=", f"{right} {b.text} ± {tolerance:.0%}"
         return words, _margin(tolerance * abs(b.value) - abs(a.value - b.value), a, b), _outcome(min(above, below))
 
     return compare
@@ -214,9 +217,10 @@ def _compared(metric: str, left: str, a: Value | Missing, right: str, b: Value |
             return Comparison(metric, "", "missing", side)
     assert isinstance(a, Value)
     assert isinstance(b, Value)
-    words, margin, outcome = compare(metric, left, a, right, b)
+    (first, relation, second), margin, outcome = compare(metric, left, a, right, b)
+    relation = {"fails": f"not {relation}", "open": f"{relation}?"}.get(outcome, relation)
     at = f" at {setting.replace('gamma', 'γ')}" if setting else ""
-    return Comparison(metric, f"{names.metric(metric).label}{at}: {words}", outcome, None, margin)
+    return Comparison(metric, f"{names.metric(metric).label}{at}: {first} {relation} {second}", outcome, None, margin)
 
 
 def _order(check: Order, domain: str, evidence: Evidence) -> Iterator[Comparison]:
@@ -240,8 +244,7 @@ def _nothing_swept(methods: set[str], metric: str, sweep: str, domain: str, evid
     for method in sorted(methods):
         why = evidence.find(domain, method, metric, f"{sweep}=1")
         if isinstance(why, Value) or why.noun == "setting":
-            why = Missing("setting", f"{metric} of {method} along {sweep} is not "
-                          + ("in its tables" if evidence.published else f"measured on {domain}"))  # fmt: skip
+            why = Missing("setting", f"{metric} of {method} along {sweep}", evidence.nothing(domain))
         yield Comparison(metric, "", "missing", why)
 
 
@@ -257,7 +260,8 @@ def _ratio(check: Ratio, domain: str, evidence: Evidence) -> Iterator[Comparison
 
     def compare(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
         ratio = a.value / b.value if b.value else math.inf
-        words = f"{left} {a.text} / {right} {b.text} = {ratio:,.3g} {'≥' if towards > 0 else '≤'} {bound:g}"
+        ratio_text = f"{ratio:,.3g}" if ratio < 1000 else f"{ratio:,.0f}"
+        words = f"{left} {a.text} / {right} {b.text} = {ratio_text}", "≥" if towards > 0 else "≤", f"{bound:g}"
         # The ratio is beyond its bound when a is beyond so many times b, for positive b: a time, a count, a distance.
         return words, towards * (ratio / bound - 1), _outcome(sign([(towards, a), (-towards * bound, b)]))
 
@@ -272,8 +276,8 @@ def _trend(check: Trend, domain: str, evidence: Evidence) -> Iterator[Comparison
             for method in check.methods or ():
                 points = evidence.swept(domain, method, metric, SWEEPS[check.sweep])
                 if any(not math.isfinite(value.value) for _, value in points):
-                    reason = f"{metric} of {method} is no number at some {SWEEPS[check.sweep]}"
-                    yield Comparison(metric, "", "missing", Missing("metric", reason))
+                    lost = Missing("metric", f"{metric} of {method}", f"no number at some {SWEEPS[check.sweep]}")
+                    yield Comparison(metric, "", "missing", lost)
                 elif len(points) < 2:
                     yield from _nothing_swept({method}, metric, SWEEPS[check.sweep], domain, evidence)
                 else:
@@ -283,18 +287,14 @@ def _trend(check: Trend, domain: str, evidence: Evidence) -> Iterator[Comparison
         found = [(point, evidence.find(domain, method, metric)) for point, method in members]
         missing = [value for _, value in found if isinstance(value, Missing)]
         if len(found) - len(missing) < 2:
-            pattern = names.methods().families[check.sweep]
-            reason = f"fewer than two of {pattern.replace('{}', '…')} are {_measured(evidence, domain)}"
-            yield Comparison(metric, "", "missing", Missing("method", reason))
+            family = names.methods().families[check.sweep].replace("{}", "…")
+            lost = Missing("method", f"two or more of {family}", evidence.nothing(domain))
+            yield Comparison(metric, "", "missing", lost)
         elif missing:
             yield Comparison(metric, "", "missing", missing[0])
         else:
             values = [(point, value) for point, value in found if isinstance(value, Value)]
             yield _along(metric, check.sweep.replace("_", " "), values, check.shape)
-
-
-def _measured(evidence: Evidence, domain: str) -> str:
-    return f"in its tables for {domain}" if evidence.published else f"measured on {domain}"
 
 
 def _along(metric: str, name: str, points: Sequence[tuple[float, Value]], shape: str) -> Comparison:
@@ -330,8 +330,8 @@ def _moves(steps: Sequence[int], rises: Sequence[float], points: Sequence[tuple[
 
 def _figure(claim: str, check: Figure, domain: str, evidence: Evidence, rules: Rules) -> Iterator[Comparison]:
     if claim not in rules:
-        yield Comparison("", "", "missing", Missing("analysis", f"the analysis '{check.output}' "
-                         + ("is a figure, not a table" if evidence.published else "has not been made")))  # fmt: skip
+        why = "a figure, not a table" if evidence.published else "not made yet"
+        yield Comparison("", "", "missing", Missing("analysis", f"analysis '{check.output}'", why))
         return
     for rule in rules[claim]:
         a = evidence.find(domain, rule.method, rule.metric, rule.setting)
@@ -347,7 +347,7 @@ def _figure(claim: str, check: Figure, domain: str, evidence: Evidence, rules: R
 
 def _side(towards: float) -> Compare:
     def compare(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
-        words = " ".join(filter(None, (left, a.text, ">" if towards > 0 else "<", right, b.text)))
+        words = f"{left} {a.text}", ">" if towards > 0 else "<", f"{right} {b.text}".strip()
         return words, _margin(towards * (a.value - b.value), a, b), _outcome(sign([(towards, a), (-towards, b)]))
 
     return compare
@@ -356,10 +356,9 @@ def _side(towards: float) -> Compare:
 def _reason(verdict: Verdict, comparisons: Sequence[Comparison], evidence: Evidence) -> str:
     total = len(comparisons)
     if verdict == "not measured":
-        reasons = list(dict.fromkeys(one.missing.reason for one in comparisons if one.missing is not None))
-        said = "; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" if len(reasons) > 3 else "")
         holding = sum(one.outcome == "holds" for one in comparisons)
-        return (said or "nothing to compare") + (f". {holding} of {total} comparisons hold" if holding else "")
+        said = _missing([one.missing for one in comparisons if one.missing is not None]) or "nothing to compare"
+        return said + (f". {holding} of {total} comparisons hold" if holding else "")
     if verdict == "supported":
         return "it holds" if total == 1 else f"all {total} comparisons hold"
     wanted: Outcome = "fails" if verdict == "contradicted" else "open"
@@ -371,6 +370,19 @@ def _reason(verdict: Verdict, comparisons: Sequence[Comparison], evidence: Evide
     return f"{len(worst)} of {total} comparisons {verb}{why}{more}; first: {worst[0].words}"
 
 
+def _missing(missing: Sequence[Missing]) -> str:
+    by_reason: dict[str, list[str]] = {}
+    for one in missing:
+        subjects = by_reason.setdefault(one.reason, [])
+        if one.subject not in subjects:
+            subjects.append(one.subject)
+    return "; ".join(
+        f"{', '.join(subjects[:SUBJECTS])}{f' and {len(subjects) - SUBJECTS} more' if len(subjects) > SUBJECTS else ''}: "
+        f"{reason}"
+        for reason, subjects in by_reason.items()
+    )
+
+
 def _numbers(comparisons: Sequence[Comparison]) -> str:
     """Of every metric the comparison that is nearest to failing, or has failed most clearly; whole sweeps in full."""
     shown: dict[str, Comparison] = {}
@@ -378,4 +390,7 @@ def _numbers(comparisons: Sequence[Comparison]) -> str:
         if one.outcome != "missing":
             nearest = shown.get(one.subject, one)
             shown[one.subject] = min(nearest, one, key=lambda comparison: comparison.margin)
+    if len(shown) > SUBJECTS:
+        chosen = sorted(shown.values(), key=lambda one: one.margin)[: SUBJECTS // 2]
+        return "; ".join(one.words for one in chosen) + f"; and {len(shown) - len(chosen)} more"
     return "; ".join(one.words for one in shown.values())

@@ -133,7 +133,9 @@ def measured_table(layout: Layout, measured: Evidence) -> Table | None:
         left_out += [row.method for row, there in zip(group.rows, has, strict=True) if not there and row.method]
         if any(has):
             rows = [row for row, there in zip(group.rows, has, strict=True) if there]
-            groups.append(group.model_copy(update={"rows": rows}))
+            # Headings of the papers give sizes; these pictures have another.
+            heading = group.domain.capitalize() if group.domain and group.heading else group.heading
+            groups.append(group.model_copy(update={"rows": rows, "heading": heading}))
     if not groups:
         return None
     notes = ["Rendered pictures of 64 px, networks of this suite, judges (†) trained on the same domain. **Not comparable** "

@@ -23,8 +23,7 @@ def seconds_to_match_id(evidence: Evidence, domain: str, a: str, b: str) -> Pair
             why = evidence.find(domain, method, "id", "step=1")
             if isinstance(why, Missing) and why.noun in ("method", "domain"):
                 return why, why
-            lost = Missing("setting", f"identity over time of {method} is not "
-                           + ("in its tables" if evidence.published else f"measured on {domain}"))  # fmt: skip
+            lost = Missing("setting", f"id over time of {method}", evidence.nothing(domain))
             return lost, lost
     (scores, seconds), (goals, times) = curves
     goal, taken = goals[-1][1].value, times[-1][1]
