@@ -74,7 +74,7 @@ def verdicts_now(baseline_file: Path, results_dir: Path, runs: Iterable[str]) ->
     record = _record(baseline_file, results_dir, runs)
     if record is None:
         return {}
-    measured = {
+    measured: dict[str, dict[str, Verdict]] = {
         claim: {domain: entry.verdict for domain, entry in domains.items() if entry.verdict != "not measured"}
         for claim, domains in record.verdicts.items()
     }

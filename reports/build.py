@@ -20,7 +20,7 @@ from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
 from reports import drawing, generators, markdown, pdf, pictures, sections
-from reports.claims import chapters, measured
+from reports.claims import chapters, judged, measured
 from reports.claims.record import FILE as VERDICTS_FILE
 from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
@@ -73,9 +73,9 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
     networks = read_generators(config, results_dir, weights_root)
     for generator in networks:
         _draw_generator(generator, results_dir, weights_root, figures, drawn)
-    judged = chapters.judge_all(measured.evidence(runs, results_dir), measured.paper_scale(results_dir))
-    chapters.draw(judged, figures, FULL_WIDTH)
-    line = chapters.summary_line(judged)
+    claims = judged.judge_all(measured.evidence(runs, results_dir), measured.paper_scale(results_dir))
+    chapters.draw(claims, figures, FULL_WIDTH)
+    line = judged.summary_line(claims)
     material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, networks, line)
     report = numbered(
         Report(
@@ -90,21 +90,21 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
                 sections.quality_time(material),
                 sections.comparison(material),
                 sections.failures(material),
-                *chapters.sections(judged),
+                *chapters.sections(claims),
                 generators.section(networks, drawn),
                 sections.provenance_section(material),
             ],
         )
     )
     tables = [_write_csv(table, output_dir / "tables") for table in report.tables()]
-    tables.append(_write_lines(chapters.comparisons(judged), output_dir / "tables" / "claims-comparisons.csv"))
+    tables.append(_write_lines(judged.comparisons(claims), output_dir / "tables" / "claims-comparisons.csv"))
     shown = [figures / f"{figure.identifier}.{suffix}" for figure in report.figures()
              for suffix in (("svg", "png") if figure.vector else ("png",))]  # fmt: skip
     _remove_others(figures, shown, (".svg", ".png"))
     _remove_others(output_dir / "tables", tables, (".csv",))
     atomic_write_text(output_dir / "report.md", markdown.render(report))
     pdf.render(report, output_dir, output_dir / "report.pdf")
-    verdicts = [one for claim in judged.claims for one in judged.of_measured[claim.id]]
+    verdicts = [one for claim in claims.claims for one in claims.of_measured[claim.id]]
     write_record(output_dir / VERDICTS_FILE, verdicts, measured.digest(results_dir, config.runs))
     return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables, output_dir / VERDICTS_FILE)
 
@@ -160,7 +160,9 @@ def _write_csv(table: Table, folder: Path) -> Path:
     for row in table.rows:
         if not row.heading:
             empty = ["failed" if cell.mark == "failed" else None for cell in row.cells]
-            lines.append([word if cell.value is None else cell.value for cell, word in zip(row.cells, empty, strict=True)])
+            lines.append(
+                [word if cell.value is None else cell.value for cell, word in zip(row.cells, empty, strict=True)]
+            )
     return _write_lines(lines, folder / f"{table.identifier}.csv")
 
 

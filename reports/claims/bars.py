@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from reports.claims.judge import VERDICTS, Verdict
 from reports.drawing import STYLE, save
@@ -38,7 +39,8 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
     for index, (paper, _, _) in enumerate(bars):
         place += 0.0 if index == 0 else 1.0 if paper == bars[index - 1][0] else 1.7
         places.append(place)
-    with matplotlib.rc_context({**STYLE, "axes.grid": False, "hatch.linewidth": 0.5}):  # type: ignore[arg-type]
+    style: dict[str, Any] = {**STYLE, "axes.grid": False, "hatch.linewidth": 0.5}
+    with matplotlib.rc_context(style):  # type: ignore[arg-type]
         figure = Figure(figsize=(width, BAR * (place + 1.5) + 0.75), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
@@ -52,7 +54,9 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
                 if length:
                     ink = "white" if verdict in ("supported", "contradicted") else "black"
                     box = {"facecolor": "#D55E00", "edgecolor": "none", "pad": 0.8} if hatch else None
-                    axes.text(end + length / 2, y, str(length), ha="center", va="center", color=ink, fontsize=7, bbox=box)
+                    axes.text(
+                        end + length / 2, y, str(length), ha="center", va="center", color=ink, fontsize=7, bbox=box
+                    )
             ends = [end + length for end, length in zip(ends, lengths, strict=True)]
         axes.set_yticks(places, [source for _, source, _ in bars])
         for paper in dict.fromkeys(paper for paper, _, _ in bars):

@@ -1,8 +1,8 @@
 """Numbers that claims are judged by, and what is certain about differences between them.
 
-Every check of a claim comes down to the sign of a weighted sum of cells: "a is better than b" to that of a - b, "a is at
-least k times b" to that of a - k b, "gains shrink" to that of (c - b) - (b - a). A sum is certain of its sign when its
-interval does not cross zero. The interval is
+Every check of a claim comes down to the sign of a weighted sum of cells: "a is better than b" to that of a - b, "a is
+at least k times b" to that of a - k b, "gains shrink" to that of (c - b) - (b - a). A sum is certain of its sign when
+its interval does not cross zero. The interval is
 
 - that of the paired differences where every cell has scores of the same images (percentile bootstrap of the images);
 - otherwise of the square-and-add method from the cells' own intervals, as for independent samples (Zou and Donner 2008,
@@ -84,8 +84,8 @@ class Evidence:
         """The number in a cell, derived from others where metrics.yaml says how, or why there is none."""
         facts = names.metric(metric)
         if facts.size_of:
-            found = self.find(domain, method, facts.size_of, setting)
-            return found if isinstance(found, Missing) else size(found, metric)
+            change = self.find(domain, method, facts.size_of, setting)
+            return change if isinstance(change, Missing) else size(change, metric)
         if facts.per_gamma_of:
             return self._slope(domain, method, metric, facts.per_gamma_of)
         for spelling in names.methods().spellings(method):
@@ -143,7 +143,9 @@ class Evidence:
             return Missing("metric", f"{of} of {method}", "no number at some gamma")
         total = sum(gamma**2 for gamma, _ in points)
         slope = sum(gamma * value.value for gamma, value in points) / total
-        room = sum(abs(gamma) * max(value.high - value.value, value.value - value.low) for gamma, value in points) / total
+        room = (
+            sum(abs(gamma) * max(value.high - value.value, value.value - value.low) for gamma, value in points) / total
+        )
         low, high = max(0.0, abs(slope) - room), abs(slope) + room
         return _valued(abs(slope), low, high, points[0][1], metric)
 

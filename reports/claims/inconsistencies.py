@@ -94,7 +94,9 @@ def between_papers(published: Sequence[Published], images: dict[str, Images]) ->
             continue
         which = sets[0].which if sets[0].which == sets[1].which else f"{sets[0].which}; {sets[1].which}"
         found.append(Disagreement(_canonical(one.method), one.metric, one, other, f"{sets[0].set}: {which}"))
-    unique = {(one.method, one.metric, one.first.domain, one.first.paper, one.second.paper): one for one in reversed(found)}
+    unique = {
+        (one.method, one.metric, one.first.domain, one.first.paper, one.second.paper): one for one in reversed(found)
+    }
     return sorted(unique.values(), key=lambda one: (one.method, one.metric, one.first.paper, one.second.paper))
 
 
@@ -103,13 +105,17 @@ def _same(one: Published, other: Published) -> bool:
         other.domain, other.metric, other.sweep, _canonical(other.method))  # fmt: skip
 
 
-def reversals(published: Sequence[Published], images: dict[str, Images]) -> list[tuple[str, Published, Published, Published, Published]]:
+def reversals(
+    published: Sequence[Published], images: dict[str, Images]
+) -> list[tuple[str, Published, Published, Published, Published]]:
     """Pairs of methods that two papers put in opposite order on the same set of images.
 
     Returns:
         For each the metric, and the numbers of both methods in the first paper and in the second.
     """
-    known = [one for one in published if f"{one.paper}/{one.table}/{one.domain}" in images and one.metric not in OWN_DECIMALS]
+    known = [
+        one for one in published if f"{one.paper}/{one.table}/{one.domain}" in images and one.metric not in OWN_DECIMALS
+    ]
     table = {(one.paper, one.domain, one.metric, _canonical(one.method)): one for one in reversed(known)}
     found = []
     for (paper, domain, metric, method), a in table.items():

@@ -13,7 +13,7 @@ Intervals are of 95 % for each comparison, not for all of them together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,30 +22,16 @@ import pydantic
 
 from core.config import Strict, validated
 from reports.claims import names, ratios
-from reports.claims.evidence import Evidence, Missing, Value, sign
+from reports.claims.comparing import Compare, Comparison, Outcome, agree, along, better, compared, no_worse, ratio, side
+from reports.claims.evidence import Evidence, Missing, Value
 from reports.claims.statements import PAPERS, Agree, Claim, Figure, NoWorse, Order, Ratio, Trend, read_yaml
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "not measured"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive", "not measured")
-Outcome = Literal["holds", "fails", "open", "missing"]
 SWEEPS = {"steps": "step", "gamma": "gamma"}
 """Sweeps of one method's own numbers; the others are families of methods."""
 SUBJECTS = 7
 """At most so many missing things are listed, and comparisons shown."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One of the comparisons that a claim consists of."""
-
-    subject: str
-    """The metric, and along a sweep whose it is: of each subject the report shows one comparison."""
-    words: str
-    """Both sides with their numbers; empty where one is missing."""
-    outcome: Outcome
-    missing: Missing | None = None
-    margin: float = math.inf
-    """How far from failing, relative to the numbers; negative where it does not hold."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +118,9 @@ def _on_domain(claim: Claim, domain: str, evidence: Evidence, rules: Rules) -> J
         case Order():
             made = _order(check, domain, evidence)
         case NoWorse():
-            made = _pairs(check.pairs, check.metrics, domain, evidence, _no_worse(check.tolerance))
+            made = _pairs(check.pairs, check.metrics, domain, evidence, no_worse(check.tolerance))
         case Agree():
-            made = _pairs(check.pairs, check.metrics, domain, evidence, _agree(check.tolerance))
+            made = _pairs(check.pairs, check.metrics, domain, evidence, agree(check.tolerance))
         case Ratio():
             made = _ratio(check, domain, evidence)
         case Trend():
@@ -143,7 +129,9 @@ def _on_domain(claim: Claim, domain: str, evidence: Evidence, rules: Rules) -> J
             made = _figure(claim.id, check, domain, evidence, rules)
     comparisons = tuple(made)
     verdict = _verdict(comparisons)
-    return Judgement(claim, domain, verdict, _reason(verdict, comparisons, evidence), _numbers(comparisons), comparisons)
+    return Judgement(
+        claim, domain, verdict, _reason(verdict, comparisons, evidence), _numbers(comparisons), comparisons
+    )
 
 
 def _verdict(comparisons: Sequence[Comparison]) -> Verdict:
@@ -155,51 +143,6 @@ def _verdict(comparisons: Sequence[Comparison]) -> Verdict:
     return "inconclusive" if "open" in outcomes else "supported"
 
 
-# Comparisons of two values: both sides and the relation between them, the margin, and whether it holds.
-Compared = tuple[tuple[str, str, str], float, Outcome]
-Compare = Callable[[str, str, Value, str, Value], Compared]
-
-
-def _outcome(certain: int) -> Outcome:
-    return {1: "holds", -1: "fails", 0: "open"}[certain]  # type: ignore[return-value]
-
-
-def _margin(advantage: float, *values: Value) -> float:
-    scale = max(abs(value.value) for value in values)
-    return advantage / scale if scale else 0.0
-
-
-def _better(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
-    lower = names.metric(metric).direction == "lower"
-    towards = 1.0 if lower else -1.0
-    words = f"{left} {a.text}", "<" if lower else ">", f"{right} {b.text}"
-    return words, _margin(towards * (b.value - a.value), a, b), _outcome(sign([(towards, b), (-towards, a)]))
-
-
-def _no_worse(tolerance: float) -> Compare:
-    def compare(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
-        lower = names.metric(metric).direction == "lower"
-        towards = 1.0 if lower else -1.0
-        # So much room on the worse side, whatever sign the number has.
-        factor = 1 + towards * tolerance * math.copysign(1.0, b.value)
-        room = f"{'+' if lower else '−'} {tolerance:.0%}"
-        words = f"{left} {a.text}", "≤" if lower else "≥", f"{right} {b.text} {room}"
-        advantage = towards * (factor * b.value - a.value)
-        return words, _margin(advantage, a, b), _outcome(sign([(towards * factor, b), (-towards, a)]))
-
-    return compare
-
-
-def _agree(tolerance: float) -> Compare:
-    def compare(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
-        room = tolerance * math.copysign(1.0, b.value)
-        above, below = sign([(1 + room, b), (-1, a)]), sign([(1, a), (room - 1, b)])
-        words = f"{left} {a.text}", "=", f"{right} {b.text} ± {tolerance:.0%}"
-        return words, _margin(tolerance * abs(b.value) - abs(a.value - b.value), a, b), _outcome(min(above, below))
-
-    return compare
-
-
 def _pairs(pairs: Sequence[tuple[str, str]], metrics: Sequence[str], domain: str, evidence: Evidence, compare: Compare,
            setting: str = "") -> Iterator[Comparison]:  # fmt: skip
     for metric in metrics:
@@ -207,26 +150,13 @@ def _pairs(pairs: Sequence[tuple[str, str]], metrics: Sequence[str], domain: str
             continue
         for first, second in pairs:
             a, b = (evidence.find(domain, method, metric, setting) for method in (first, second))
-            yield _compared(metric, first, a, second, b, compare, setting)
-
-
-def _compared(metric: str, left: str, a: Value | Missing, right: str, b: Value | Missing, compare: Compare,
-              setting: str = "") -> Comparison:  # fmt: skip
-    for side in (a, b):
-        if isinstance(side, Missing):
-            return Comparison(metric, "", "missing", side)
-    assert isinstance(a, Value)
-    assert isinstance(b, Value)
-    (first, relation, second), margin, outcome = compare(metric, left, a, right, b)
-    relation = {"fails": f"not {relation}", "open": f"{relation}?"}.get(outcome, relation)
-    at = f" at {setting.replace('gamma', 'γ')}" if setting else ""
-    return Comparison(metric, f"{names.metric(metric).label}{at}: {first} {relation} {second}", outcome, None, margin)
+            yield compared(metric, first, a, second, b, compare, setting)
 
 
 def _order(check: Order, domain: str, evidence: Evidence) -> Iterator[Comparison]:
     pairs = list(check.ordered_pairs())
     if check.for_each is None:
-        yield from _pairs(pairs, check.metrics, domain, evidence, _better)
+        yield from _pairs(pairs, check.metrics, domain, evidence, better)
         return
     for metric in check.metrics:
         if not names.applies(metric, domain):
@@ -234,7 +164,7 @@ def _order(check: Order, domain: str, evidence: Evidence) -> Iterator[Comparison
         points = {point for pair in pairs for method in pair
                   for point, _ in evidence.swept(domain, method, metric, check.for_each) if point}  # fmt: skip
         for point in sorted(points):
-            yield from _pairs(pairs, [metric], domain, evidence, _better, f"{check.for_each}={point:g}")
+            yield from _pairs(pairs, [metric], domain, evidence, better, f"{check.for_each}={point:g}")
         if not points:
             yield from _nothing_swept({method for pair in pairs for method in pair}, metric, check.for_each, domain,
                                       evidence)  # fmt: skip
@@ -256,16 +186,7 @@ def _ratio(check: Ratio, domain: str, evidence: Evidence) -> Iterator[Comparison
         a, b = (evidence.find(domain, method, check.metric) for method in (check.a, check.b))
     bound = check.at_least if check.at_least is not None else check.at_most
     assert bound is not None
-    towards = 1.0 if check.at_least is not None else -1.0
-
-    def compare(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
-        ratio = a.value / b.value if b.value else math.inf
-        ratio_text = f"{ratio:,.3g}" if ratio < 1000 else f"{ratio:,.0f}"
-        words = f"{left} {a.text} / {right} {b.text} = {ratio_text}", "≥" if towards > 0 else "≤", f"{bound:g}"
-        # The ratio is beyond its bound when a is beyond so many times b, for positive b: a time, a count, a distance.
-        return words, towards * (ratio / bound - 1), _outcome(sign([(towards, a), (-towards * bound, b)]))
-
-    yield _compared(check.metric, check.a, a, check.b, b, compare)
+    yield compared(check.metric, check.a, a, check.b, b, ratio(bound, check.at_least is not None))
 
 
 def _trend(check: Trend, domain: str, evidence: Evidence) -> Iterator[Comparison]:
@@ -281,7 +202,7 @@ def _trend(check: Trend, domain: str, evidence: Evidence) -> Iterator[Comparison
                 elif len(points) < 2:
                     yield from _nothing_swept({method}, metric, SWEEPS[check.sweep], domain, evidence)
                 else:
-                    yield _along(metric, method, points, check.shape)
+                    yield along(metric, method, points, check.shape)
             continue
         members = evidence.family(domain, check.sweep)
         found = [(point, evidence.find(domain, method, metric)) for point, method in members]
@@ -294,38 +215,7 @@ def _trend(check: Trend, domain: str, evidence: Evidence) -> Iterator[Comparison
             yield Comparison(metric, "", "missing", missing[0])
         else:
             values = [(point, value) for point, value in found if isinstance(value, Value)]
-            yield _along(metric, check.sweep.replace("_", " "), values, check.shape)
-
-
-def _along(metric: str, name: str, points: Sequence[tuple[float, Value]], shape: str) -> Comparison:
-    """One comparison for a whole sweep: it holds where every step of it does."""
-    values = [value for _, value in points]
-    steps = [sign([(1, after), (-1, before)]) for before, after in zip(values, values[1:], strict=False)]
-    rises = [after.value - before.value for before, after in zip(values, values[1:], strict=False)]
-    better = -1 if names.metric(metric).direction == "lower" else 1
-    directions = {"decreasing": [-1], "increasing": [1], "monotone": [-1, 1], "saturating_increase": [better]}[shape]
-    certain, margin, broken = max(_moves(steps, rises, points, direction) for direction in directions)
-    if shape == "saturating_increase":
-        for a, b, c in zip(values, values[1:], values[2:], strict=False):
-            # The gain from a to b is greater than that from b to c.
-            certain = min(certain, sign([(2 * better, b), (-better, a), (-better, c)]))
-        if len(values) < 3:
-            certain = min(certain, 0)
-    shown = [value.text.split(" [")[0] for value in values]
-    listed = " → ".join(shown if len(shown) <= 8 else [*shown[:4], "…", *shown[-3:]])
-    subject = f"{names.metric(metric).label} of {name}"
-    words = f"{subject} ({points[0][0]:g} to {points[-1][0]:g}): {listed}{broken}"
-    return Comparison(subject, words, _outcome(certain), None, margin)
-
-
-def _moves(steps: Sequence[int], rises: Sequence[float], points: Sequence[tuple[float, Value]], direction: int
-           ) -> tuple[int, float, str]:  # fmt: skip
-    worst = min(range(len(steps)), key=lambda index: (direction * steps[index], direction * rises[index]))
-    certain = direction * steps[worst]
-    total = max(abs(rise) for rise in rises) or 1.0
-    verb = "turns back" if certain < 0 else "is not certain to move"
-    broken = "" if certain > 0 else f", {verb} from {points[worst][0]:g} to {points[worst + 1][0]:g}"
-    return certain, direction * rises[worst] / total, broken
+            yield along(metric, check.sweep.replace("_", " "), values, check.shape)
 
 
 def _figure(claim: str, check: Figure, domain: str, evidence: Evidence, rules: Rules) -> Iterator[Comparison]:
@@ -341,16 +231,8 @@ def _figure(claim: str, check: Figure, domain: str, evidence: Evidence, rules: R
         else:
             b = evidence.find(domain, rule.other_method or rule.method, rule.metric, rule.other_setting)
             right = " ".join(filter(None, (rule.other_method or rule.method, rule.other_setting)))
-        yield _compared(rule.metric, " ".join(filter(None, (rule.method, rule.setting))), a, right, b,
-                        _side(1.0 if rule.is_ == "above" else -1.0))  # fmt: skip
-
-
-def _side(towards: float) -> Compare:
-    def compare(metric: str, left: str, a: Value, right: str, b: Value) -> Compared:
-        words = f"{left} {a.text}", ">" if towards > 0 else "<", f"{right} {b.text}".strip()
-        return words, _margin(towards * (a.value - b.value), a, b), _outcome(sign([(towards, a), (-towards, b)]))
-
-    return compare
+        yield compared(rule.metric, " ".join(filter(None, (rule.method, rule.setting))), a, right, b,
+                        side(1.0 if rule.is_ == "above" else -1.0))  # fmt: skip
 
 
 def _reason(verdict: Verdict, comparisons: Sequence[Comparison], evidence: Evidence) -> str:
@@ -376,11 +258,11 @@ def _missing(missing: Sequence[Missing]) -> str:
         subjects = by_reason.setdefault(one.reason, [])
         if one.subject not in subjects:
             subjects.append(one.subject)
-    return "; ".join(
-        f"{', '.join(subjects[:SUBJECTS])}{f' and {len(subjects) - SUBJECTS} more' if len(subjects) > SUBJECTS else ''}: "
-        f"{reason}"
-        for reason, subjects in by_reason.items()
-    )
+    parts = []
+    for reason, subjects in by_reason.items():
+        more = f" and {len(subjects) - SUBJECTS} more" if len(subjects) > SUBJECTS else ""
+        parts.append(f"{', '.join(subjects[:SUBJECTS])}{more}: {reason}")
+    return "; ".join(parts)
 
 
 def _numbers(comparisons: Sequence[Comparison]) -> str:

@@ -23,7 +23,7 @@ from reports.read import Run
 
 TABLE = "cells.csv"
 PAPER_SCALE = "paper-scale"
-"""Below results/: <paper>/cells.csv, measured at that paper's scale, on its images and with its protocols. Kept apart."""
+"""Below results/: <paper>/cells.csv, measured at that paper's scale, on its images, by its protocols. Kept apart."""
 
 
 class Line(Strict):
@@ -109,7 +109,9 @@ def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
         table = read_table(path)
         for cell in table:
             if cell in found.cells:
-                raise ReinvertError(f"'{path}' has {', '.join(filter(None, cell))} a second time; remove one of the two")
+                raise ReinvertError(
+                    f"'{path}' has {', '.join(filter(None, cell))} a second time; remove one of the two"
+                )
         found.cells |= table
     return found
 
@@ -152,10 +154,7 @@ def _of_run(run: Run) -> dict[Cell, Value]:
 
 
 def digest(results_dir: Path, runs: Iterable[str]) -> str:
-    """SHA-256 over the scores of `runs` and the tables, all of them in git: by it a record of verdicts knows its results.
-
-    Runs without scores count as well: once they have some, it is another digest.
-    """
+    """SHA-256 over the scores of `runs` and the tables, all of them in git: by it verdicts know their results."""
     total = hashlib.sha256()
     scores = [path for run in runs if (path := results_dir / run / "metrics.json").is_file()]
     for path in sorted([*scores, *results_dir.rglob(TABLE)]):

@@ -1,4 +1,4 @@
-"""The papers' tables in their own layout, filled with published numbers; and the same layouts filled with measured ones.
+"""The papers' tables in their own layout, filled with published numbers; the same layouts filled with measured ones.
 
 Never in one table: numbers of the embedded scale have other pictures, other sizes and other judges. Only what was
 measured at paper scale with the paper's own protocols stands beside the published number.
@@ -98,7 +98,7 @@ def published_table(layout: Layout, published: Sequence[Published], own: Mapping
     Args:
         layout: its layout.
         published: all printed numbers.
-        own: what was measured at paper scale with this paper's protocols, for columns beside the published ones; or None.
+        own: what was measured at paper scale with this paper's protocols, for columns beside the published ones.
     """
     printed = {
         Place(one.domain, one.method, one.metric, one.sweep): (one.value, one.text)
@@ -138,9 +138,9 @@ def measured_table(layout: Layout, measured: Evidence) -> Table | None:
             groups.append(group.model_copy(update={"rows": rows, "heading": heading}))
     if not groups:
         return None
-    notes = ["Rendered pictures of 64 px, networks of this suite, judges (†) trained on the same domain. **Not comparable** "
-             f"with [[published-{layout.identifier}]]: only the order of methods may be compared, and that is what the "
-             "claims do."]  # fmt: skip
+    notes = ["Rendered pictures of 64 px, networks of this suite, judges (†) trained on the same domain. **Not "
+             f"comparable** with [[published-{layout.identifier}]]: only the order of methods may be compared, and that is "
+             "what the claims do."]  # fmt: skip
     if left_out:
         notes.append(f"Not measured: {', '.join(dict.fromkeys(left_out))}.")
     return _table(layout, Body(columns=body.columns, groups=groups), lookup, None, f"measured-{layout.identifier}",
@@ -167,7 +167,9 @@ def _table(layout: Layout, body: Body, lookup: Lookup, beside: Lookup | None, id
     for column, twice in zip(body.columns, doubled, strict=True):
         columns.append(_column(column, embedded))
         if twice:
-            columns.append(_column(column, embedded).model_copy(update={"key": columns[-1].key + "_ours", "label": "ours"}))
+            columns.append(
+                _column(column, embedded).model_copy(update={"key": columns[-1].key + "_ours", "label": "ours"})
+            )
     rows: list[Row] = []
     lines = iter(grid)
     for group in body.groups:
@@ -178,7 +180,9 @@ def _table(layout: Layout, body: Body, lookup: Lookup, beside: Lookup | None, id
             cells = [Cell(text=label, value=label) for label in labels]
             for place, twice in zip(next(lines), doubled, strict=True):
                 found = lookup(place)
-                cells.append(Cell(text="–") if found is None else Cell(text=found[1], value=found[0], mark=marked[place]))
+                cells.append(
+                    Cell(text="–") if found is None else Cell(text=found[1], value=found[0], mark=marked[place])
+                )
                 if twice and beside is not None:
                     ours = beside(place)
                     cells.append(Cell(text="–") if ours is None else Cell(text=ours[1], value=ours[0]))
@@ -191,7 +195,8 @@ def _table(layout: Layout, body: Body, lookup: Lookup, beside: Lookup | None, id
 
 def _with_group_column(columns: list[Column], rows: list[Row]) -> tuple[list[Column], list[Row]]:
     # Headings are not part of the CSV file, so the group is a column there too.
-    group, result = "", []
+    group = ""
+    result: list[Row] = []
     for row in rows:
         if row.heading:
             group = row.cells[0].text

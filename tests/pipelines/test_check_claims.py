@@ -26,7 +26,9 @@ def folder(tmp_path: Path) -> Path:
 
 def put(folder: Path, verdicts: dict, sha256: str | None = None) -> None:
     entries = {
-        claim: {domain: Entry(verdict=verdict, reason=f"because of {claim}", numbers="") for domain, verdict in each.items()}
+        claim: {
+            domain: Entry(verdict=verdict, reason=f"because of {claim}", numbers="") for domain, verdict in each.items()
+        }
         for claim, each in verdicts.items()
     }
     record = Record(schema_version=1, scores_sha256=sha256 or digest(folder / "results", RUNS), verdicts=entries)

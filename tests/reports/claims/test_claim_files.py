@@ -106,8 +106,8 @@ def test_layouts_are_of_published_tables(published):
     for layout in layouts:
         assert (layout.paper, layout.table) in printed
     assert [layout.identifier for layout in layouts] == [
-        "hyperinverter-1", "hyperinverter-2", "hyperinverter-3", "feature-style-1", "feature-style-2", "feature-style-4",
-        "e2style-i", "e2style-ii", "e2style-iii", "e2style-iv", "restyle-1",
+        "hyperinverter-1", "hyperinverter-2", "hyperinverter-3", "feature-style-1", "feature-style-2",
+        "feature-style-4", "e2style-i", "e2style-ii", "e2style-iii", "e2style-iv", "restyle-1",
     ]  # fmt: skip
     for key in inconsistencies.read_findings().images:
         assert any("/".join((one.paper, one.table, one.domain)) == key for one in published)

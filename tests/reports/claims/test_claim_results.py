@@ -10,6 +10,7 @@ import pytest
 from core.errors import ReinvertError
 from reports import markdown
 from reports.claims import bars, chapters, measured, paper_tables, record
+from reports.claims import judged as verdicts
 from reports.claims.evidence import Cell, Evidence, Missing, Value, rounded
 from reports.claims.judge import VERDICTS
 from reports.claims.published import read_published
@@ -41,7 +42,10 @@ def test_a_run_becomes_cells(tmp_path):
     assert (fid.certainty, fid.low, fid.high) == ("rounded", pytest.approx(12.34), pytest.approx(12.35))
     assert evidence.find("faces", "psp", "seconds_per_image").text == "0.0213"
     assert evidence.find("faces", "psp", "params_millions").text == "2.35"
-    assert [(step, value.value) for step, value in evidence.swept("faces", "psp", "l2", "step")] == [(1, 0.25), (2, 0.2)]
+    assert [(step, value.value) for step, value in evidence.swept("faces", "psp", "l2", "step")] == [
+        (1, 0.25),
+        (2, 0.2),
+    ]
     assert str(evidence.find("faces", "psp", "id")) == "id of psp: no number"
     assert str(evidence.find("faces", "broken", "l2")) == "broken: it broke"
     assert str(evidence.find("faces", "e4e", "l2")) == "e4e: not measured on faces"
@@ -55,7 +59,10 @@ def put(folder, content, name="editing"):
 
 
 def test_tables_of_other_results_take_part(tmp_path):
-    put(tmp_path, "faces,psp,age_delta,gamma=-2,-4.5,-5,-4,16\nfaces,psp,fid_edited,,31.5,,,16\nfaces,psp,id_edited,,,,,16\n")
+    put(
+        tmp_path,
+        "faces,psp,age_delta,gamma=-2,-4.5,-5,-4,16\nfaces,psp,fid_edited,,31.5,,,16\nfaces,psp,id_edited,,,,,16\n",
+    )
     evidence = measured.evidence([run()], tmp_path)
     found = evidence.find("faces", "psp", "abs_age_delta", "gamma=-2")
     assert (found.value, found.low, found.high, found.n) == (4.5, 4, 5, 16)
@@ -114,7 +121,14 @@ def test_a_published_table_is_the_papers():
     rows = cells_of(table)
     assert [column.label for column in table.columns[2:]] == [
         "L2", "LPIPS", "ID", "FID", "KID x1000", "PSNR", "MS-SSIM", "Time (s)"]  # fmt: skip
-    assert [row["label"].text for row in rows[:6]] == ["SG2 W+", "PTI", "pSp", "e4e", "ReStyle (over e4e)", "HyperInverter"]
+    assert [row["label"].text for row in rows[:6]] == [
+        "SG2 W+",
+        "PTI",
+        "pSp",
+        "e4e",
+        "ReStyle (over e4e)",
+        "HyperInverter",
+    ]
     assert [row["group"].value for row in rows] == ["Human faces"] * 6 + ["Churches"] * 6
     assert [row["id"].text for row in rows[6:]] == ["–"] * 6
     assert rows[5]["lpips"].text == "0.1054"
@@ -126,9 +140,9 @@ def test_a_published_table_is_the_papers():
 def test_editing_tables_have_methods_as_columns_and_the_strongest_edit_is_best():
     rows = cells_of(paper_tables.published_table(layout("hyperinverter-2"), read_published(), None))
     assert rows[0]["label"].text == "-3"
-    assert rows[0]["faces_hyperinverter-w-encoder"].text == "-22.69"
-    assert rows[0]["faces_hyperinverter-w-encoder"].mark == "best"
-    assert rows[-1]["faces_hyperinverter"].mark == "second"
+    assert rows[0]["hyperinverter-w-encoder"].text == "-22.69"
+    assert rows[0]["hyperinverter-w-encoder"].mark == "best"
+    assert rows[-1]["hyperinverter"].mark == "second"
 
 
 def test_all_layouts_are_filled():
@@ -144,7 +158,9 @@ def test_all_layouts_are_filled():
 def some_evidence() -> Evidence:
     evidence = Evidence(domains=["faces"])
     for method, value in (("psp", 0.03), ("optimization-w-plus", 0.02), ("restyle-psp", 0.025)):
-        evidence.cells[Cell("faces", method, "l2")] = Value(value, value - 1e-3, value + 1e-3, "sampled", f"{value}", 64)
+        evidence.cells[Cell("faces", method, "l2")] = Value(
+            value, value - 1e-3, value + 1e-3, "sampled", f"{value}", 64
+        )
         evidence.cells[Cell("faces", method, "lpips")] = rounded(value * 10, "lpips")
     return evidence
 
@@ -176,18 +192,18 @@ def test_only_paper_scale_stands_beside_the_published_numbers():
 
 @pytest.fixture(scope="module")
 def judged():
-    return chapters.judge_all(some_evidence(), {})
+    return verdicts.judge_all(some_evidence(), {})
 
 
 def test_verdicts_are_counted_by_paper_and_source(judged):
-    found = chapters.counts(judged, "restyle")
+    found = verdicts.counts(judged, "restyle")
     assert sum(found["published"].values()) == 17
     assert found["published"]["supported"] == 1
     assert found["published"]["inconclusive"] == 1
     assert sum(found["faces"].values()) == 16  # restyle-17 is about churches
     assert found["faces"]["not measured"] == 16
     assert set(found) == {"published", "faces"}
-    total = {paper: sum(chapters.counts(judged, paper)["published"].values()) for paper in judged.papers}
+    total = {paper: sum(verdicts.counts(judged, paper)["published"].values()) for paper in judged.papers}
     assert total == {"restyle": 17, "hyperinverter": 19, "feature-style-encoder": 13, "e2style": 22}
 
 
@@ -207,11 +223,13 @@ def test_every_claim_has_its_place_numbers_and_reason_in_a_chapter(judged):
     identifiers = [table.identifier for table in report.tables()]
     first = identifiers.index("published-hyperinverter-1")
     assert identifiers[first + 1] == "measured-hyperinverter-1"  # right under it
-    assert written == markdown.render(numbered(Report(title="t", subtitle=text("s"), sections=chapters.sections(judged))))
+    assert written == markdown.render(
+        numbered(Report(title="t", subtitle=text("s"), sections=chapters.sections(judged)))
+    )
 
 
 def test_all_comparisons_are_listed(judged):
-    lines = chapters.comparisons(judged)
+    lines = verdicts.comparisons(judged)
     assert lines[0][:4] == ["claim", "paper", "place", "source"]
     hyper = [line for line in lines if line[0] == "hyperinverter-9" and line[3] == "published"]
     assert len(hyper) == 2 * 4 * 6  # two attributes, four methods, six strengths
@@ -248,8 +266,7 @@ def test_the_record_knows_its_results(tmp_path, judged):
     assert measured.digest(results, ["faces-psp"]) == first
     path = tmp_path / "claims.json"
     assert record.read_record(path) is None
-    verdicts = [one for found in judged.of_measured.values() for one in found]
-    record.write_record(path, verdicts, first)
+    record.write_record(path, [one for found in judged.of_measured.values() for one in found], first)
     read = record.read_record(path)
     assert read.scores_sha256 == first
     assert read.verdicts["restyle-1"]["faces"].verdict == "not measured"
@@ -262,7 +279,7 @@ def test_the_record_knows_its_results(tmp_path, judged):
 
 
 def test_the_summary_says_how_the_claims_came_out(judged):
-    line = "".join(span.text for span in chapters.summary_line(judged))
+    line = "".join(span.text for span in verdicts.summary_line(judged))
     assert "From the papers' own numbers 40 of 71 are supported and 0 contradicted" in line
     assert line.startswith("Claims of the papers: on faces")
 
@@ -270,6 +287,6 @@ def test_the_summary_says_how_the_claims_came_out(judged):
 def test_csv_lines_of_comparisons_can_be_read_back(judged, tmp_path):
     path = tmp_path / "x.csv"
     with open(path, "w", newline="") as handle:
-        csv.writer(handle).writerows(chapters.comparisons(judged))
+        csv.writer(handle).writerows(verdicts.comparisons(judged))
     with open(path, newline="") as handle:
-        assert len(list(csv.DictReader(handle))) == len(chapters.comparisons(judged)) - 1
+        assert len(list(csv.DictReader(handle))) == len(verdicts.comparisons(judged)) - 1

@@ -36,7 +36,14 @@ def verdict_of(check: dict, cells: dict, half: float = 0.001, rules=None) -> str
 
 
 BETTER = {"kind": "order", "metrics": ["l2", "psnr"], "better": "a", "than": ["b", "c"]}
-GOOD = {("a", "l2"): 0.1, ("b", "l2"): 0.2, ("c", "l2"): 0.3, ("a", "psnr"): 9.0, ("b", "psnr"): 8.0, ("c", "psnr"): 7.0}
+GOOD = {
+    ("a", "l2"): 0.1,
+    ("b", "l2"): 0.2,
+    ("c", "l2"): 0.3,
+    ("a", "psnr"): 9.0,
+    ("b", "psnr"): 8.0,
+    ("c", "psnr"): 7.0,
+}
 
 
 def test_order_better_is_judged_in_each_metrics_direction():
