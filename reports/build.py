@@ -97,11 +97,11 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
         )
     )
     tables = [_write_csv(table, output_dir / "tables") for table in report.tables()]
-    tables.append(_write_lines(judged.comparisons(claims), output_dir / "tables" / "claims-comparisons.csv"))
+    listed = _write_lines(judged.comparisons(claims), output_dir / "tables" / "claims-comparisons.csv")
     shown = [figures / f"{figure.identifier}.{suffix}" for figure in report.figures()
              for suffix in (("svg", "png") if figure.vector else ("png",))]  # fmt: skip
     _remove_others(figures, shown, (".svg", ".png"))
-    _remove_others(output_dir / "tables", tables, (".csv",))
+    _remove_others(output_dir / "tables", [*tables, listed], (".csv",))
     atomic_write_text(output_dir / "report.md", markdown.render(report))
     pdf.render(report, output_dir, output_dir / "report.pdf")
     verdicts = [one for claim in claims.claims for one in claims.of_measured[claim.id]]

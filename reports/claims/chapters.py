@@ -35,17 +35,17 @@ def _overview(judged: Judged) -> Section:
     domains = ", ".join(judged.measured.domains)
     blocks: list[Block] = [
         Paragraph(text=text(
-            f"{len(judged.claims)} statements of {len(judged.papers)} papers, each as a comparison that a program judges: "
-            f"once from the numbers that the paper itself prints, once from what was measured here ({domains}), for every "
-            "domain apart. The two are never mixed."
+            f"{len(judged.claims)} statements of {len(judged.papers)} papers, each as comparisons that a program "
+            f"judges: once by the numbers that the paper itself prints, once by what was measured here ({domains}), "
+            "every domain apart. The two are never mixed."
         )),
         Bullets(items=[
             text("**supported**: every comparison that the statement consists of surely holds."),
             text("**contradicted**: at least one surely does not."),
             text("**inconclusive**: the interval of a difference crosses zero, or the tolerance. Measured numbers have "
                  "95 % bootstrap intervals, of paired differences where two methods have scores of the same images; "
-                 "printed ones are known to half a unit of their last digit, which some claims do not survive. FID, KID, "
-                 "times and single steps have no interval here: they count as printed."),
+                 "printed ones are known to half a unit of their last digit, which some claims do not survive. FID, "
+                 "KID, times and single steps have no interval here: they count as printed."),
             text("**not measured**: a number is missing; the reason is given. Nothing is judged in part."),
         ]),
         Figure(
@@ -129,8 +129,8 @@ def _details(judged: Judged, paper: str) -> Table:
                                        plain(one.reason), numbers]))  # fmt: skip
     return Table(
         identifier=f"claims-why-{paper}",
-        caption=text(f"Why: for every claim of {short_name(paper)} the published numbers, the measured ones, the reason."),
+        caption=text(f"Why: for every claim of {short_name(paper)} published and measured numbers, and the reason."),
         columns=columns, rows=rows, small=True,
-        notes=[text("Of every metric the comparison that decides: the closest that holds or the clearest that does not; "
-                    "`<?` and the like: cannot be told. All of them are in `tables/claims-comparisons.csv`.")],
+        notes=[text("Of every metric the comparison that decides: the closest that holds, or the clearest that does "
+                    "not; `<?` and the like: cannot be told. All of them are in `tables/claims-comparisons.csv`.")],
     )  # fmt: skip

@@ -64,8 +64,8 @@ def _between_papers(judged: Judged, findings: inconsistencies.Findings) -> list[
         columns=columns, rows=rows, small=True,
         notes=[text("Images: " + ". ".join(sets) + "."),
                text("Which images of the set, the size they are compared at and the identity network (CurricularFace "
-                    "or ArcFace) differ; times are left out, because machines differ. A number of one paper must not be "
-                    "ranked against one of another.")],
+                    "or ArcFace) differ; times are left out, because machines differ. A number of one paper must not "
+                    "be ranked against one of another.")],
     )  # fmt: skip
     return [table, Paragraph(text=text(f"{same} {turned}"))]
 

@@ -139,8 +139,8 @@ def measured_table(layout: Layout, measured: Evidence) -> Table | None:
     if not groups:
         return None
     notes = ["Rendered pictures of 64 px, networks of this suite, judges (†) trained on the same domain. **Not "
-             f"comparable** with [[published-{layout.identifier}]]: only the order of methods may be compared, and that is "
-             "what the claims do."]  # fmt: skip
+             f"comparable** with [[published-{layout.identifier}]]: only the order of methods may be compared, and "
+             "that is what the claims do."]  # fmt: skip
     if left_out:
         notes.append(f"Not measured: {', '.join(dict.fromkeys(left_out))}.")
     return _table(layout, Body(columns=body.columns, groups=groups), lookup, None, f"measured-{layout.identifier}",
