@@ -118,6 +118,8 @@ def require_no_flip(changes: Sequence[Change]) -> None:
 
 def markdown_table(changes: Sequence[Change]) -> str:
     """The comparison as a Markdown table, flips in bold; verdicts that stayed are counted only."""
+    if not changes:
+        return "The baseline holds no verdicts on claims.\n"
     same = sum(change.kind == "same" for change in changes)
     lines = ["| claim | domain | baseline | now | change | reason |", "|---|---|---|---|---|---|"]
     for one in changes:

@@ -366,7 +366,8 @@ def check(
     check_claims.require_no_flip(changes)
     if not markdown:
         print(f"{len(comparisons)} scores compared with {baseline}: none is worse than its tolerance allows")
-        print(f"{len(changes)} verdicts on claims compared: none has flipped")
+        none = f"{baseline} holds no verdicts on claims; '--write' adds those of the last report"
+        print(f"{len(changes)} verdicts on claims compared: none has flipped" if changes else none)
 
 
 @app.command()

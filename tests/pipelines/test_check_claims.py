@@ -1,16 +1,21 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from core.config import load_config
 from core.config_evaluation import Tolerances
 from core.errors import ReinvertError
 from pipelines import check as gate
 from pipelines import check_claims
+from pipelines.cli import app
 from reports.claims.measured import digest
 from reports.claims.record import Entry, Record
 
 RUNS = ["faces-psp"]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -124,3 +129,23 @@ def test_the_markdown_table_names_changes_only(folder: Path) -> None:
     assert "3 compared, 2 unchanged" in table
     assert "| a-1 | faces | supported | contradicted | **flipped** | because of a-1 |" in table
     assert "a-2" not in table
+
+
+def test_the_command_writes_verdicts_and_names_the_one_that_flips(tmp_path: Path) -> None:
+    runs = list(load_config(ROOT / "params.yaml").runs)
+    for run in runs:
+        (tmp_path / "results" / run).mkdir(parents=True)
+        shutil.copy(ROOT / "results" / "faces-psp" / "metrics.json", tmp_path / "results" / run)
+    sha256 = digest(tmp_path / "results", runs)
+    put(tmp_path, {"a-1": {"faces": "supported"}, "a-2": {"faces": "inconclusive"}}, sha256)
+    common = ["check", "--baseline", str(tmp_path / "baseline.json"), "--params", str(ROOT / "params.yaml"),
+              "--results", str(tmp_path / "results")]  # fmt: skip
+    assert CliRunner().invoke(app, [*common, "--write"]).exit_code == 0
+    passed = CliRunner().invoke(app, common)
+    assert passed.exit_code == 0
+    assert "2 verdicts on claims compared: none has flipped" in passed.output
+    put(tmp_path, {"a-1": {"faces": "contradicted"}, "a-2": {"faces": "supported"}}, sha256)
+    failed = CliRunner().invoke(app, common)
+    assert failed.exit_code == 1
+    assert "1 verdict(s) on claims changed: a-1 on faces: flipped" in failed.stderr
+    assert "a-2 on faces: decided, was inconclusive, is supported" in failed.output
