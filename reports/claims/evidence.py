@@ -27,6 +27,8 @@ from reports.claims import names
 
 RESAMPLES, SEED = 2000, 0
 """Of the paired bootstrap."""
+FEWEST = 8
+"""Of fewer images the percentile bootstrap is no 95 % interval: that of two holds the mean in half of all cases."""
 _SWEPT = re.compile(r"([a-z_]+)=(-?[0-9.]+)")
 
 
@@ -86,12 +88,12 @@ class Evidence:
         if facts.size_of:
             change = self.find(domain, method, facts.size_of, setting)
             return change if isinstance(change, Missing) else size(change, metric)
-        if facts.per_gamma_of:
-            return self._slope(domain, method, metric, facts.per_gamma_of)
         for spelling in names.methods().spellings(method):
             found = self.cells.get(Cell(domain, spelling, metric, setting))
             if found is not None:
-                return found if math.isfinite(found.value) else Missing("metric", f"{metric} of {method}", "no number")
+                return self.usable(found, metric, method)
+        if facts.per_gamma_of:
+            return self._slope(domain, method, metric, facts.per_gamma_of)
         return self._why(domain, method, metric, setting)
 
     def swept(self, domain: str, method: str, metric: str, sweep: str) -> list[tuple[float, Value]]:
@@ -120,6 +122,14 @@ class Evidence:
         spellings = set(names.methods().spellings(method))
         return any(cell.domain == domain and cell.method in spellings for cell in self.cells)
 
+    def usable(self, found: Value, metric: str, method: str) -> Value | Missing:
+        """The number, or why no claim can be judged by it."""
+        if not math.isfinite(found.value):
+            return Missing("metric", f"{metric} of {method}", "no number")
+        if found.certainty == "sampled" and found.n is not None and found.n < FEWEST:
+            return Missing("metric", f"{metric} of {method}", f"of {found.n} images, too few for an interval")
+        return size(found, metric) if names.metric(metric).per_gamma_of else found
+
     def nothing(self, domain: str) -> str:
         """How the lack of a number reads."""
         return f"not in its tables for {domain}" if self.published else f"not measured on {domain}"
@@ -139,8 +149,9 @@ class Evidence:
         points = [(gamma, value) for gamma, value in self.swept(domain, method, of, "gamma") if gamma]
         if not points:
             return self._why(domain, method, of, "")
-        if any(not math.isfinite(value.value) for _, value in points):
-            return Missing("metric", f"{of} of {method}", "no number at some gamma")
+        for _, value in points:
+            if isinstance(unusable := self.usable(value, of, method), Missing):
+                return unusable
         total = sum(gamma**2 for gamma, _ in points)
         slope = sum(gamma * value.value for gamma, value in points) / total
         room = (
@@ -186,6 +197,15 @@ def rounded(value: float, metric: str, decimals: int | None = None, text: str = 
     decimals = facts.printed_decimals(value) if decimals is None else decimals
     half = 0.5 * 10.0**-decimals
     return Value(value, value - half, value + half, "rounded", text or f"{value:,.{decimals}f}", place=place)
+
+
+def valued(value: float | None, low: float | None, high: float | None, metric: str, n: int | None) -> Value:
+    """A measured number: with its interval, or, where there is none, known as it is printed; None is no number."""
+    if value is None or not math.isfinite(value):
+        return Value(math.nan, math.nan, math.nan, "sampled", "failed", n)
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return rounded(value, metric)
+    return Value(value, low, high, "sampled", with_interval(value, low, high, metric), n)
 
 
 def weighted_sum(terms: Sequence[tuple[float, Value]]) -> tuple[float, float, float]:

@@ -12,7 +12,6 @@ Intervals are of 95 % for each comparison, not for all of them together.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,9 +195,9 @@ def _trend(check: Trend, domain: str, evidence: Evidence) -> Iterator[Comparison
         if check.sweep in SWEEPS:
             for method in check.methods or ():
                 points = evidence.swept(domain, method, metric, SWEEPS[check.sweep])
-                if any(not math.isfinite(value.value) for _, value in points):
-                    lost = Missing("metric", f"{metric} of {method}", f"no number at some {SWEEPS[check.sweep]}")
-                    yield Comparison(metric, "", "missing", lost)
+                usable = [evidence.usable(value, metric, method) for _, value in points]
+                if lost := [value for value in usable if isinstance(value, Missing)]:
+                    yield Comparison(metric, "", "missing", lost[0])
                 elif len(points) < 2:
                     yield from _nothing_swept({method}, metric, SWEEPS[check.sweep], domain, evidence)
                 else:

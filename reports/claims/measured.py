@@ -1,8 +1,9 @@
 """What this project measured, as evidence for claims.
 
-Besides the runs' own files every `cells.csv` below results/ is read: a table with one line per number and the columns
-domain, method, metric, setting, value, low, high, n. So a new kind of result (editing, an ablation, an analysis) takes
-part without a line of code here: its stage writes such a file, its metrics stand in metrics.yaml.
+Besides the runs' own files, those about editing among them, every `cells.csv` below results/ is read: a table with one
+line per number and the columns domain, method, metric, setting, value, low, high, n. So a new kind of result (an
+analysis, a video, another task) takes part without a line of code here: its stage writes such a file, its metrics stand
+in metrics.yaml.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import pydantic
 
 from core.config import Strict, validated
 from core.errors import ReinvertError
-from reports.claims import names
-from reports.claims.evidence import Cell, Evidence, Value, rounded, with_interval
+from reports.claims import edits, names
+from reports.claims.evidence import Cell, Evidence, Value, valued
 from reports.read import Run
 
 TABLE = "cells.csv"
@@ -77,16 +78,8 @@ def read_table(path: Path) -> dict[Cell, Value]:
         cell = Cell(line.domain, line.method, line.metric, line.setting)
         if cell in cells:
             raise ReinvertError(f"{path}, line {number}: stands there twice; make the file again")
-        cells[cell] = _value(line.value, line.low, line.high, line.metric, line.n)
+        cells[cell] = valued(line.value, line.low, line.high, line.metric, line.n)
     return cells
-
-
-def _value(value: float | None, low: float | None, high: float | None, metric: str, n: int | None) -> Value:
-    if value is None or not math.isfinite(value):
-        return Value(math.nan, math.nan, math.nan, "sampled", "failed", n)
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        return rounded(value, metric)
-    return Value(value, low, high, "sampled", with_interval(value, low, high, metric), n)
 
 
 def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
@@ -105,6 +98,7 @@ def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
             found.absent[run.domain, run.method] = run.reason.rstrip(".")
         else:
             found.cells |= _of_run(run)
+        found.cells |= edits.read_edits(results_dir / run.name / edits.FILE, run.domain, run.method)
     for path in _tables(results_dir):
         table = read_table(path)
         for cell in table:
@@ -138,25 +132,26 @@ def paper_scale(results_dir: Path) -> dict[str, dict[Cell, Value]]:
 def _of_run(run: Run) -> dict[Cell, Value]:
     cells = {}
     for name, entry in run.metrics.items():
-        value = _value(entry["value"], entry["low"], entry["high"], name, int(entry["n"]))
+        value = valued(entry["value"], entry["low"], entry["high"], name, int(entry["n"]))
         if name in run.per_image and math.isfinite(value.value):
             value = Value(**{**value.__dict__, "scores": run.per_image[name]})
         cells[Cell(run.domain, run.method, name)] = value
     seconds, parameters = run.timing.get("seconds_per_image_batch_1"), run.timing.get("parameters")
     for name, number in (("seconds_per_image", seconds), ("params_millions", parameters and parameters / 1e6)):
         if number is not None:
-            cells[Cell(run.domain, run.method, name)] = _value(float(number), None, None, name, None)
+            cells[Cell(run.domain, run.method, name)] = valued(float(number), None, None, name, None)
     for name in run.curve:
         if name in names.metrics():
             for step, number in zip(run.curve["steps"], run.curve[name], strict=True):
-                cells[Cell(run.domain, run.method, name, f"step={step:g}")] = _value(number, None, None, name, None)
+                cells[Cell(run.domain, run.method, name, f"step={step:g}")] = valued(number, None, None, name, None)
     return cells
 
 
 def digest(results_dir: Path, runs: Iterable[str]) -> str:
     """SHA-256 over the scores of `runs` and the tables, all of them in git: by it verdicts know their results."""
     total = hashlib.sha256()
-    scores = [path for run in runs if (path := results_dir / run / "metrics.json").is_file()]
+    files = [results_dir / run / name for run in runs for name in ("metrics.json", edits.FILE)]
+    scores = [path for path in files if path.is_file()]
     for path in sorted([*scores, *results_dir.rglob(TABLE)]):
         total.update(f"{path.relative_to(results_dir).as_posix()}\n".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())

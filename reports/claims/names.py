@@ -54,6 +54,8 @@ class Methods(Strict):
     same_network: dict[str, str]
     families: dict[str, str]
     face_domains: list[str]
+    interpolation_of: str
+    """The method whose end points of interpolation are compared."""
     labels: dict[str, str]
     papers: dict[str, str]
 

@@ -17,12 +17,13 @@ from reports.claims.published import read_published
 from reports.model import Report, numbered, text
 from reports.read import Run
 
+ENTRY = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 16, "n_failed": 0}
 HEAD = "domain,method,metric,setting,value,low,high,n\n"
 
 
 def run(method: str = "psp", **changes) -> Run:
     l2 = pd.Series([0.1, 0.2, 0.3], index=[7, 8, 9])
-    entry = {"value": 0.2, "low": 0.15, "high": 0.25, "n": 3, "n_failed": 0}
+    entry = {"value": 0.2, "low": 0.15, "high": 0.25, "n": 24, "n_failed": 0}
     return Run(**{
         "name": f"faces-{method}", "domain": "faces", "method": method, "group": "encoder",
         "metrics": {"l2": entry, "fid": {**entry, "value": 12.345, "low": math.nan, "high": math.nan},
@@ -35,7 +36,7 @@ def run(method: str = "psp", **changes) -> Run:
 def test_a_run_becomes_cells(tmp_path):
     evidence = measured.evidence([run(), run("broken", reason="it broke.")], tmp_path)
     l2 = evidence.find("faces", "psp", "l2")
-    assert (l2.value, l2.low, l2.high, l2.n, l2.certainty) == (0.2, 0.15, 0.25, 3, "sampled")
+    assert (l2.value, l2.low, l2.high, l2.n, l2.certainty) == (0.2, 0.15, 0.25, 24, "sampled")
     assert l2.text == "0.2000 [0.1500, 0.2500]"
     assert l2.scores.tolist() == [0.1, 0.2, 0.3]
     fid = evidence.find("faces", "psp", "fid")
@@ -68,6 +69,54 @@ def test_tables_of_other_results_take_part(tmp_path):
     assert (found.value, found.low, found.high, found.n) == (4.5, 4, 5, 16)
     assert evidence.find("faces", "psp", "fid_edited").certainty == "rounded"
     assert isinstance(evidence.find("faces", "psp", "id_edited"), Missing)
+
+
+def edits_of(**changes) -> dict:
+    """What editability.json holds, as far as claims read it."""
+    return {
+        "status": "ok", "gammas": [-2.0, 0.0, 1.5],
+        "directions": {"age": {"changes": [{**ENTRY, "mean": mean, "low": mean - 1, "high": mean + 1}
+                                           for mean in (-4.0, 0.0, 3.0)], "per_gamma": {**ENTRY, "mean": -2.0,
+                                                                                        "low": -2.5, "high": -1.5}},
+                       "ganspace-1": {"changes": [ENTRY] * 3, "per_gamma": ENTRY}},
+        "edited": {"fid": {"value": 31.25, "n": 192, "n_failed": 0}, "kid": {"value": 1.0, "n": 192, "n_failed": 0},
+                   "id": ENTRY},
+        "mixing": {"content_from": "feature", "follows_content": {"yaw": {**ENTRY, "mean": 0.6}}},
+        "interpolation": {"code": {"endpoint_lpips": ENTRY}, "code_and_weights": None},
+        **changes,
+    }  # fmt: skip
+
+
+def test_edits_take_part(tmp_path):
+    runs = [run(), run("hyperinverter"), run("pti")]
+    for one in runs:
+        (tmp_path / one.name).mkdir()
+        (tmp_path / one.name / "editability.json").write_text(json.dumps(edits_of()))
+    (tmp_path / "faces-pti" / "editability.json").write_text(json.dumps({"status": "failed", "reason": "x"}))
+    evidence = measured.evidence(runs, tmp_path)
+    assert evidence.find("faces", "psp", "abs_age_delta", "gamma=-2").value == 4.0
+    assert [point for point, _ in evidence.swept("faces", "psp", "age_delta", "gamma")] == [-2, 0, 1.5]
+    slope = evidence.find("faces", "psp", "age_delta_per_gamma")
+    assert (slope.value, slope.low, slope.high) == (2.0, 1.5, 2.5)  # the size, with the interval of its images
+    assert evidence.find("faces", "psp", "fid_edited").text == "31.25"
+    assert evidence.find("faces", "psp", "id_edited").text == "0.500 [0.400, 0.600]"
+    assert evidence.find("faces", "psp", "follows_content", "attribute=yaw").value == 0.6
+    assert evidence.find("faces", "interpolation/code", "endpoint_lpips").value == 0.5
+    assert isinstance(evidence.find("faces", "interpolation/code-and-weights", "endpoint_lpips"), Missing)
+    assert str(evidence.find("faces", "pti", "id_edited")) == "id_edited of pti: not measured on faces"
+    before = measured.digest(tmp_path, [one.name for one in runs])
+    (tmp_path / "faces-psp" / "editability.json").write_text(json.dumps(edits_of(gammas=[1.0])))
+    assert measured.digest(tmp_path, [one.name for one in runs]) != before
+    with pytest.raises(ReinvertError, match="editability.json' is damaged"):
+        measured.evidence(runs, tmp_path)
+
+
+def test_an_interval_of_few_images_is_none(tmp_path):
+    put(tmp_path, "faces,psp,age_delta,gamma=1,4.5,4,5,7\nfaces,psp,age_delta,gamma=2,4.5,4,5,8\n")
+    evidence = measured.evidence([run()], tmp_path)
+    few = evidence.find("faces", "psp", "age_delta", "gamma=1")
+    assert str(few) == "age_delta of psp: of 7 images, too few for an interval"
+    assert isinstance(evidence.find("faces", "psp", "age_delta", "gamma=2"), Value)
 
 
 @pytest.mark.parametrize(

@@ -304,3 +304,11 @@ def test_only_the_closest_comparison_of_a_metric_is_shown_and_long_lists_are_cut
     missing = verdict(trend, table({}))
     assert missing.reason == "m0, m1, m2, m3, m4, m5, m6 and 2 more: not measured on faces"
     assert isinstance(missing.comparisons[0].missing, Missing)
+
+
+def test_a_trend_of_numbers_that_are_none_or_of_too_few_images_is_not_measured():
+    check = {"kind": "trend", "sweep": "steps", "methods": ["a"], "metrics": ["l2"], "shape": "decreasing"}
+    cells: dict = {("a", "l2@step=1"): 3.0, ("a", "l2@step=2"): sampled(math.nan)}
+    assert verdict(check, table(cells)).reason == "l2 of a: no number"
+    cells["a", "l2@step=2"] = sampled(2.0, 0.1, n=2)
+    assert verdict(check, table(cells)).reason == "l2 of a: of 2 images, too few for an interval"
