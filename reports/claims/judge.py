@@ -196,8 +196,9 @@ def _trend(check: Trend, domain: str, evidence: Evidence) -> Iterator[Comparison
             for method in check.methods or ():
                 points = evidence.swept(domain, method, metric, SWEEPS[check.sweep])
                 usable = [evidence.usable(value, metric, method) for _, value in points]
-                if lost := [value for value in usable if isinstance(value, Missing)]:
-                    yield Comparison(metric, "", "missing", lost[0])
+                unusable = [value for value in usable if isinstance(value, Missing)]
+                if unusable:
+                    yield Comparison(metric, "", "missing", unusable[0])
                 elif len(points) < 2:
                     yield from _nothing_swept({method}, metric, SWEEPS[check.sweep], domain, evidence)
                 else:
