@@ -46,7 +46,7 @@ def _overview(judged: Judged) -> Section:
                  "95 % bootstrap intervals, of paired differences where two methods have scores of the same images; "
                  "printed ones are known to half a unit of their last digit, which some claims do not survive. FID, "
                  "KID, times and single steps have no interval here: they count as printed."),
-            text("**not measured**: a number is missing; the reason is given. Nothing is judged in part."),
+            text("**not measured**: a number is missing, and none that is there contradicts. The reason is given."),
         ]),
         Figure(
             identifier=BARS,
