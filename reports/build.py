@@ -20,7 +20,8 @@ from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
 from reports import drawing, generators, markdown, pdf, pictures, sections
-from reports.claims import chapters, judged, measured
+from reports.claims import chapters, judged
+from reports.claims.measured import digest, evidence, paper_scale
 from reports.claims.record import FILE as VERDICTS_FILE
 from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
@@ -70,13 +71,12 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
         if done:
             worst_by[domain] = "lpips" if all("lpips" in run.per_image for run in done) else "l2"
             lost[domain] = _draw(domain, done, worst_by[domain], figures, drawn)
-    networks = read_generators(config, results_dir, weights_root)
-    for generator in networks:
+    measured = read_generators(config, results_dir, weights_root)
+    for generator in measured:
         _draw_generator(generator, results_dir, weights_root, figures, drawn)
-    claims = judged.judge_all(measured.evidence(runs, results_dir), measured.paper_scale(results_dir))
+    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured)
+    claims = judged.judge_all(evidence(runs, results_dir), paper_scale(results_dir))
     chapters.draw(claims, figures, FULL_WIDTH)
-    line = judged.summary_line(claims)
-    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, networks, line)
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -85,13 +85,13 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
                 "numbers again is in [[measured]]."
             ),
             sections=[
-                sections.summary(material),
+                sections.summary(material, judged.summary_line(claims)),
                 sections.reconstruction(material),
                 sections.quality_time(material),
                 sections.comparison(material),
                 sections.failures(material),
                 *chapters.sections(claims),
-                generators.section(networks, drawn),
+                generators.section(measured, drawn),
                 sections.provenance_section(material),
             ],
         )
@@ -105,7 +105,7 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
     atomic_write_text(output_dir / "report.md", markdown.render(report))
     pdf.render(report, output_dir, output_dir / "report.pdf")
     verdicts = [one for claim in claims.claims for one in claims.of_measured[claim.id]]
-    write_record(output_dir / VERDICTS_FILE, verdicts, measured.digest(results_dir, config.runs))
+    write_record(output_dir / VERDICTS_FILE, verdicts, digest(results_dir, config.runs))
     return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables, output_dir / VERDICTS_FILE)
 
 

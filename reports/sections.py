@@ -37,8 +37,6 @@ class Material:
     worst_by: Mapping[str, str]
     """By domain: the metric by which failures are chosen."""
     generators: Sequence[Generator] = field(default_factory=tuple)
-    claims: Sequence[Span] = ()
-    """How the papers' claims came out, in one line."""
 
     @property
     def domains(self) -> list[str]:
@@ -69,8 +67,8 @@ def _grid_caption(domain: str, outside: bool) -> Text:
     )
 
 
-def summary(material: Material) -> Section:
-    """One page for those who read one page."""
+def summary(material: Material, claims: Text) -> Section:
+    """One page for those who read one page; `claims` is how the papers' claims came out."""
     done = [run for run in material.runs if not run.failed]
     methods = list(dict.fromkeys(run.method for run in material.runs))
     machines = sorted({str(run.record["machine"]) for run in material.runs if run.record.get("machine")})
@@ -81,8 +79,7 @@ def summary(material: Material) -> Section:
         f"{_listed(material.domains)}, {images} test images per run; {len(material.runs) - len(done)} of them failed.",
         "**Machine:** " + ("; ".join(machines) if machines else "not recorded") + ".",
     ]
-    items = [text(line) for line in lines] + ([list(material.claims)] if material.claims else [])
-    blocks: list[Block] = [Bullets(items=items)]
+    blocks: list[Block] = [Bullets(items=[*[text(line) for line in lines], claims])]
     for domain in material.domains:
         blocks.append(tabulate.summary(domain, material.of(domain)))
         if f"summary-quality-time-{domain}" in material.drawn:
