@@ -4,13 +4,15 @@ DVC shows differences of metrics but knows no thresholds, so the gate is ours. E
 must still be there and be no worse than its tolerance allows, in the metric's own direction. A cell that is missing,
 has no number, has more failures or counts other images than the baseline is a regression as well: a mean over easier
 images is no progress. Times are reported elsewhere and never gated.
+
+The baseline also holds the verdicts on the papers' claims; `check_claims` compares those.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +23,11 @@ from core.config_evaluation import Tolerances
 from core.errors import ReinvertError
 from core.files import atomic_write_json
 from metrics import registry
+from reports.claims.judge import Verdict as ClaimVerdict
 
 Verdict = Literal["same", "better", "within tolerance", "new", "worse", "missing", "failed", "more failures", "other n"]
 REGRESSIONS: frozenset[Verdict] = frozenset({"worse", "missing", "failed", "more failures", "other n"})
-SCHEMA = 1
+SCHEMA = 2
 
 
 class BaselineCell(BaseModel):
@@ -38,12 +41,13 @@ class BaselineCell(BaseModel):
 
 
 class Baseline(BaseModel):
-    """reports/baseline.json: run -> metric -> cell."""
+    """reports/baseline.json: run -> metric -> cell, and claim -> domain -> verdict (from schema 2 on)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     runs: dict[str, dict[str, BaselineCell]]
+    claims: dict[str, dict[str, ClaimVerdict]] = {}
 
 
 @dataclass(frozen=True)
@@ -193,8 +197,13 @@ def markdown_table(comparisons: Iterable[Comparison]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_baseline(baseline_file: Path, results_dir: Path, runs: Iterable[str]) -> None:
-    """Make the present scores of `runs` the baseline.
+def write_baseline(
+    baseline_file: Path,
+    results_dir: Path,
+    runs: Iterable[str],
+    claims: Mapping[str, Mapping[str, ClaimVerdict]] | None = None,
+) -> None:
+    """Make the present scores of `runs` and the verdicts on claims the baseline.
 
     Raises:
         ReinvertError: a run has no results, or a score without a number: that is nothing to hold others to.
@@ -208,4 +217,4 @@ def write_baseline(baseline_file: Path, results_dir: Path, runs: Iterable[str]) 
         if without:
             raise ReinvertError(f"run '{run}' has no number for {', '.join(without)}; a failed run is no baseline")
         table[run] = {name: scores[name] for name in registry.names() if name in scores}
-    atomic_write_json(baseline_file, {"schema_version": SCHEMA, "runs": table})
+    atomic_write_json(baseline_file, {"schema_version": SCHEMA, "runs": table, "claims": claims or {}})

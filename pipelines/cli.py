@@ -444,21 +444,30 @@ def check(
     params: Params = PARAMS,
     results: Results = RESULTS,
 ) -> None:
-    """Fail when a measured score is worse than the baseline by more than its tolerance."""
+    """Fail when a score is worse than the baseline allows, or the verdict on a paper's claim has changed."""
     config = load_config(params)
     from pipelines import check as gate
+    from pipelines import check_claims
 
     if write:
-        gate.write_baseline(baseline, results, config.runs)
+        verdicts = check_claims.verdicts_now(baseline, results, config.runs)
+        gate.write_baseline(baseline, results, config.runs, verdicts)
         return
     if config.tolerances is None:
         raise ReinvertError(f"{params} has no tolerances; add the section")
     comparisons = gate.compare(baseline, results, config.tolerances)
+    changes = check_claims.compare(gate.read_baseline(baseline), baseline, results, config.runs)
     if markdown:
         print(gate.markdown_table(comparisons))
+        print(check_claims.markdown_table(changes))
+    else:
+        print("\n".join(str(change) for change in changes if change.kind != "same"), end="\n" if changes else "")
     gate.require_no_regression(comparisons)
+    check_claims.require_no_flip(changes)
     if not markdown:
         print(f"{len(comparisons)} scores compared with {baseline}: none is worse than its tolerance allows")
+        none = f"{baseline} holds no verdicts on claims; '--write' adds those of the last report"
+        print(f"{len(changes)} verdicts on claims compared: none has flipped" if changes else none)
 
 
 @app.command()

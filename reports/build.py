@@ -11,6 +11,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,10 @@ from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
 from reports import drawing, generators, markdown, pdf, pictures, sections
+from reports.claims import chapters, judged
+from reports.claims.measured import digest, evidence, paper_scale
+from reports.claims.record import FILE as VERDICTS_FILE
+from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
 from reports.read import Generator, Run, read_cards, read_generators, read_runs
 
@@ -40,6 +45,8 @@ class ReportPaths:
     pdf: Path
     figures: list[Path]
     tables: list[Path]
+    verdicts: Path
+    """The verdicts on the papers' claims, for `reinvert check`."""
 
 
 def build_report(
@@ -52,7 +59,8 @@ def build_report(
         results_dir: holds <run>/ as docs/architecture.md describes it.
         weights_root: holds <domain>/<network>/card.json and, of <domain>/generator/, samples.png and training.csv, if
             there are any.
-        output_dir: gets report.md, report.pdf, figures/ and tables/; what older reports left in the latter two goes.
+        output_dir: gets report.md, report.pdf, claims.json, figures/ and tables/; what older reports left in the latter
+            two goes.
         generators_dir: holds <domain>/ of the measured generators; None for results_dir/generators.
 
     Raises:
@@ -75,6 +83,8 @@ def build_report(
     for generator in measured:
         _draw_generator(generator, generators_dir / generator.domain, weights_root, figures, drawn)
     material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured, scale_in_words(config))
+    claims = judged.judge_all(evidence(runs, results_dir), paper_scale(results_dir))
+    chapters.draw(claims, figures, FULL_WIDTH)
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -83,24 +93,28 @@ def build_report(
                 "numbers again is in [[measured]]."
             ),
             sections=[
-                sections.summary(material),
+                sections.summary(material, judged.summary_line(claims)),
                 sections.reconstruction(material),
                 sections.quality_time(material),
                 sections.comparison(material),
                 sections.failures(material),
+                *chapters.sections(claims),
                 generators.section(measured, drawn),
                 sections.provenance_section(material),
             ],
         )
     )
     tables = [_write_csv(table, output_dir / "tables") for table in report.tables()]
+    listed = _write_lines(judged.comparisons(claims), output_dir / "tables" / "claims-comparisons.csv")
     shown = [figures / f"{figure.identifier}.{suffix}" for figure in report.figures()
              for suffix in (("svg", "png") if figure.vector else ("png",))]  # fmt: skip
     _remove_others(figures, shown, (".svg", ".png"))
-    _remove_others(output_dir / "tables", tables, (".csv",))
+    _remove_others(output_dir / "tables", [*tables, listed], (".csv",))
     atomic_write_text(output_dir / "report.md", markdown.render(report))
     pdf.render(report, output_dir, output_dir / "report.pdf")
-    return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables)
+    verdicts = [one for claim in claims.claims for one in claims.of_measured[claim.id]]
+    write_record(output_dir / VERDICTS_FILE, verdicts, digest(results_dir, config.runs))
+    return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables, output_dir / VERDICTS_FILE)
 
 
 def scale_in_words(config: Config) -> str:
@@ -171,16 +185,19 @@ def _enlarged_copy(source: Path, target: Path) -> bool:
 
 
 def _write_csv(table: Table, folder: Path) -> Path:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([column.key for column in table.columns])
+    lines: list[list[Any]] = [[column.key for column in table.columns]]
     for row in table.rows:
         if not row.heading:
             empty = ["failed" if cell.mark == "failed" else None for cell in row.cells]
-            writer.writerow(
+            lines.append(
                 [word if cell.value is None else cell.value for cell, word in zip(row.cells, empty, strict=True)]
             )
-    path = folder / f"{table.identifier}.csv"
+    return _write_lines(lines, folder / f"{table.identifier}.csv")
+
+
+def _write_lines(lines: Sequence[Sequence[Any]], path: Path) -> Path:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(lines)
     atomic_write_text(path, buffer.getvalue())
     return path
 

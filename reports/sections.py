@@ -74,8 +74,8 @@ def _grids(domain: str, drawn: frozenset[str]) -> list[str]:
     return [name for name in (f"comparison-{domain}-{n + 1}" for n in range(len(drawn))) if name in drawn]
 
 
-def summary(material: Material) -> Section:
-    """One page for those who read one page."""
+def summary(material: Material, claims: Text) -> Section:
+    """One page for those who read one page; `claims` is how the papers' claims came out."""
     done = [run for run in material.runs if not run.failed]
     methods = list(dict.fromkeys(run.method for run in material.runs))
     machines = sorted({str(run.record["machine"]) for run in material.runs if run.record.get("machine")})
@@ -88,7 +88,7 @@ def summary(material: Material) -> Section:
     ]
     if material.scale:
         lines.insert(1, f"**Scale:** {material.scale}")
-    blocks: list[Block] = [Bullets(items=[text(line) for line in lines])]
+    blocks: list[Block] = [Bullets(items=[*[text(line) for line in lines], claims])]
     for domain in material.domains:
         blocks.append(tabulate.summary(domain, material.of(domain)))
         if {f"summary-quality-time-{domain}", f"summary-comparison-{domain}"} <= material.drawn:

@@ -156,7 +156,7 @@ def test_pages_are_as_many_as_the_sections_need(built):
         except zlib.error:
             continue
     pages = sum(len(re.findall(rb"/Type\s*/Page\b", part)) for part in objects)
-    assert 6 <= pages <= 12
+    assert 20 <= pages <= 45
 
 
 def test_warnings_follow_the_facts(project, config):

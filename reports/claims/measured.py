@@ -1,0 +1,158 @@
+"""What this project measured, as evidence for claims.
+
+Besides the runs' own files, those about editing among them, every `cells.csv` below results/ is read: a table with one
+line per number and the columns domain, method, metric, setting, value, low, high, n. So a new kind of result (an
+analysis, a video, another task) takes part without a line of code here: its stage writes such a file, its metrics stand
+in metrics.yaml.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pydantic
+
+from core.config import Strict, validated
+from core.errors import ReinvertError
+from reports.claims import edits, names
+from reports.claims.evidence import Cell, Evidence, Value, valued
+from reports.read import Run
+
+TABLE = "cells.csv"
+PAPER_SCALE = "paper-scale"
+"""Below results/: <paper>/cells.csv, measured at that paper's scale, on its images, by its protocols. Kept apart."""
+
+
+class Line(Strict):
+    """One line of a `cells.csv`."""
+
+    domain: str
+    method: str
+    metric: str
+    setting: str = ""
+    """Empty for a method's answer; `name=number` along a sweep (`gamma=-2`, `step=3`)."""
+    value: float | None
+    """None: measured, and no number came out."""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = pydantic.Field(default=None, ge=1)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _empty_is_none(cls, values: dict[str, str]) -> dict[str, str | None]:
+        return {key: None if text == "" and key != "setting" else text for key, text in values.items()}
+
+    @pydantic.model_validator(mode="after")
+    def _interval_is_whole(self) -> Line:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval needs both 'low' and 'high'")
+        if self.value is not None and self.low is not None and not self.low <= self.value <= float(self.high or 0):
+            raise ValueError("the value is not inside its interval")
+        return self
+
+
+def read_table(path: Path) -> dict[Cell, Value]:
+    """The numbers of a `cells.csv`.
+
+    Raises:
+        ReinvertError: the file is damaged, has other columns, a line holds a mistake, or a cell stands twice.
+    """
+    columns = list(Line.model_fields)
+    try:
+        with open(path, newline="", encoding="utf-8") as handle:
+            rows = list(csv.reader(handle))
+    except UnicodeDecodeError as error:
+        raise ReinvertError(f"'{path}' is not UTF-8 text; make it again") from error
+    if not rows or rows[0] != columns:
+        raise ReinvertError(f"'{path}' has not the columns {', '.join(columns)}; make it again")
+    cells: dict[Cell, Value] = {}
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(columns):
+            raise ReinvertError(f"{path}, line {number}: {len(row)} fields instead of {len(columns)}; make it again")
+        line = validated(Line, dict(zip(columns, row, strict=True)), f"{path}, line {number}")
+        names.metric(line.metric)
+        cell = Cell(line.domain, line.method, line.metric, line.setting)
+        if cell in cells:
+            raise ReinvertError(f"{path}, line {number}: stands there twice; make the file again")
+        cells[cell] = valued(line.value, line.low, line.high, line.metric, line.n)
+    return cells
+
+
+def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
+    """Everything measured.
+
+    Args:
+        runs: of all domains, those that failed included.
+        results_dir: holds results/**/cells.csv.
+
+    Raises:
+        ReinvertError: as `read_table`, or two tables have the same cell.
+    """
+    found = Evidence(domains=list(dict.fromkeys(run.domain for run in runs)))
+    for run in runs:
+        if run.failed:
+            found.absent[run.domain, run.method] = run.reason.rstrip(".")
+        else:
+            found.cells |= _of_run(run)
+        found.cells |= edits.read_edits(results_dir / run.name / edits.FILE, run.domain, run.method)
+    for path in _tables(results_dir):
+        table = read_table(path)
+        for cell in table:
+            if cell in found.cells:
+                raise ReinvertError(
+                    f"'{path}' has {', '.join(filter(None, cell))} a second time; remove one of the two"
+                )
+        found.cells |= table
+    return found
+
+
+def _tables(results_dir: Path) -> list[Path]:
+    return sorted(path for path in results_dir.rglob(TABLE) if path.parent.parent != results_dir / PAPER_SCALE)
+
+
+def paper_scale(results_dir: Path) -> dict[str, dict[Cell, Value]]:
+    """What was measured as the papers did, by paper.
+
+    Raises:
+        ReinvertError: as `read_table`, or a folder is named after no paper.
+    """
+    found = {}
+    for path in sorted((results_dir / PAPER_SCALE).glob(f"*/{TABLE}")):
+        paper = path.parent.name
+        if paper not in names.methods().papers:
+            raise ReinvertError(f"'{path.parent}' is named after no paper; known: {', '.join(names.methods().papers)}")
+        found[paper] = read_table(path)
+    return found
+
+
+def _of_run(run: Run) -> dict[Cell, Value]:
+    cells = {}
+    for name, entry in run.metrics.items():
+        value = valued(entry["value"], entry["low"], entry["high"], name, int(entry["n"]))
+        if name in run.per_image and math.isfinite(value.value):
+            value = Value(**{**value.__dict__, "scores": run.per_image[name]})
+        cells[Cell(run.domain, run.method, name)] = value
+    seconds, parameters = run.timing.get("seconds_per_image_batch_1"), run.timing.get("parameters")
+    for name, number in (("seconds_per_image", seconds), ("params_millions", parameters and parameters / 1e6)):
+        if number is not None:
+            cells[Cell(run.domain, run.method, name)] = valued(float(number), None, None, name, None)
+    for name in run.curve:
+        if name in names.metrics():
+            for step, number in zip(run.curve["steps"], run.curve[name], strict=True):
+                cells[Cell(run.domain, run.method, name, f"step={step:g}")] = valued(number, None, None, name, None)
+    return cells
+
+
+def digest(results_dir: Path, runs: Iterable[str]) -> str:
+    """SHA-256 over the scores of `runs` and the tables, all of them in git: by it verdicts know their results."""
+    total = hashlib.sha256()
+    files = [results_dir / run / name for run in runs for name in ("metrics.json", edits.FILE)]
+    scores = [path for path in files if path.is_file()]
+    for path in sorted([*scores, *results_dir.rglob(TABLE)]):
+        total.update(f"{path.relative_to(results_dir).as_posix()}\n".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
