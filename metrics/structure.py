@@ -4,8 +4,9 @@ As published: an 11x11 Gaussian window with sigma 1.5, K1 = 0.01, K2 = 0.03, pop
 windows that lie inside the image, data range 1. Colour channels are scored one by one and averaged.
 
 MS-SSIM has five scales, each half the size of the one before, but the window fits only those of at least 11 pixels:
-three at 64 px (64, 32, 16), five from 176 px. The first weights of the published five (0.0448, 0.2856, 0.3001, 0.2363,
-0.1333) are kept and divided by their sum, so that the exponents add up to 1 as in the paper and equal images score 1.
+three at 64 px (64, 32, 16), five from 176 px. All five have the published weights (0.0448, 0.2856, 0.3001, 0.2363,
+0.1333), which add up to 1.0001; where fewer fit, the first ones are divided by their sum, so that the exponents add up
+to 1 and scores stay on the scale of five.
 A negative term has no real power; it is set to 0 (so does pytorch-msssim), which makes the channel's product 0.
 """
 
@@ -71,7 +72,8 @@ def ms_ssim(real: Tensor, fake: Tensor) -> Tensor:
     first, second = unit_pair(real, fake)
     count = require_room(first)
     weights = torch.tensor(SCALE_WEIGHTS[:count], dtype=torch.float64, device=first.device)
-    weights = weights / weights.sum()
+    if count < len(SCALE_WEIGHTS):
+        weights = weights / weights.sum()
     product = torch.ones(first.shape[:2], dtype=torch.float64, device=first.device)
     for scale in range(count):
         if scale:
