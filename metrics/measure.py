@@ -269,7 +269,12 @@ def _network(protocol: Protocol, network: Network, networks: Networks) -> nn.Mod
     if network.name not in networks:
         files = ", ".join(file for file, _ in network.files) or "a judge of the domain"
         raise ReinvertError(f"{protocol.id} needs the network '{network.name}'; provide {files}")
-    return networks[network.name]
+    found = networks[network.name]
+    # A table once said VGG where its code built AlexNet: the lpips package's networks know what they are.
+    kind = getattr(found, "pnet_type", None)
+    if network.name.startswith("lpips-") and f"lpips-{kind}" != network.name:
+        raise ReinvertError(f"{protocol.id} measures with '{network.name}', not with '{kind}'; give that network")
+    return found
 
 
 def _detector(protocol: Protocol, networks: Networks) -> FaceDetector:

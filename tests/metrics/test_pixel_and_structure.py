@@ -93,7 +93,8 @@ def test_ms_ssim_with_five_scales_equals_pytorch_msssim() -> None:
     expected = ms_ssim(first, second, data_range=1, size_average=False, win=window)
     torch.testing.assert_close(structure.ms_ssim(real, fake), expected, atol=1e-9, rtol=0)
     as_it_comes = ms_ssim(first, second, data_range=1, size_average=False)
-    torch.testing.assert_close(structure.ms_ssim(real, fake), as_it_comes, atol=1e-6, rtol=0)
+    # Its own window, in float32, moves its score by 1.1e-6 here.
+    torch.testing.assert_close(structure.ms_ssim(real, fake), as_it_comes, atol=2e-6, rtol=0)
 
 
 def test_ms_ssim_with_three_scales_equals_the_terms_of_pytorch_msssim() -> None:
