@@ -80,6 +80,8 @@ def kid_over_subsets(real: Tensor, fake: Tensor, subsets: int, subset_size: int,
     import_torchvision()
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
+    if subset_size >= max(len(real), len(fake)) and len(real) == len(fake):
+        subsets = 1  # every subset is the whole sample in another order
     result = kid_features_to_metric(
         real.double(),
         fake.double(),

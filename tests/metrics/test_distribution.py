@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from core.compat import import_torchvision
 from metrics import distribution
 from metrics.distribution import fid, kid, moments
 from metrics.published import folded
@@ -36,6 +37,19 @@ def test_mapped_files_give_the_numbers_of_memory(tmp_path: Path) -> None:
     sides[0][50, 2] = float("nan")
     with pytest.raises(ValueError, match="finite"):
         fid(*sides)
+
+
+def test_subsets_that_are_the_whole_sample_are_computed_once() -> None:
+    import_torchvision()
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+    settings = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None}
+    many = kid_features_to_metric(
+        features(0).double(), features(1).double(), kid_subsets=7, kid_subset_size=70, kid_kernel_poly_coef0=1,
+        rng_seed=0, verbose=False, **settings,
+    )  # fmt: skip
+    # Sums in another order: the kernel's values are some 1e9 here, their difference is smaller by five digits.
+    assert kid(features(0), features(1), 7, 1000, 0) == pytest.approx(1000 * many[KEY_METRIC_KID_MEAN], rel=1e-9)
 
 
 class Block(nn.Module):
