@@ -362,6 +362,27 @@ def check(
 
 
 @app.command()
+def calibrate(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Image pairs and reference values.")] = Path(
+        "tests/calibration"
+    ),
+    device: Device = "cpu",
+) -> None:
+    """Compare scores computed here with those of the packages that define them."""
+    from pipelines import calibrate as calibration
+
+    comparisons = calibration.calibrate(folder, _device(device))
+    print(calibration.table(comparisons))
+    failed = [comparison for comparison in comparisons if not comparison.passed]
+    if failed:
+        raise ReinvertError(
+            f"{len(failed)} of {len(comparisons)} scores are off; publish no numbers from this machine; compare its "
+            f"package versions with those in {folder}/{calibration.REFERENCES}"
+        )
+    print(f"all {len(comparisons)} scores are within their tolerance")
+
+
+@app.command()
 def conformance(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Manifests and golden outputs.")],
     salt: Annotated[str, typer.Option("--salt", help="Of the weights and inputs the goldens were made with.")] = (
