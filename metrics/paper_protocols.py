@@ -73,8 +73,8 @@ _SCRIPT = {
 
 
 def _psp_family(paper: str, note: str = "") -> tuple[Protocol, ...]:
-    common = {"sample_size": CELEBA_HQ_TEST, "note": note}
-    return (*_doubled_range(paper, **_SCRIPT, **common), _id(paper, **common))
+    common = {"sample_size": CELEBA_HQ_TEST}
+    return (*_doubled_range(paper, **_SCRIPT, **common, note=note), _id(paper, **common))
 
 
 def _hyperinverter(paper: str, size: int, sample: int, kid_subset: int, faces: bool) -> tuple[Protocol, ...]:

@@ -121,14 +121,18 @@ def _check_recipe(config: Config, domain: str) -> None:
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="methods, metrics or domains.")], params: Params = PARAMS
+    what: Annotated[str, typer.Argument(help="methods, metrics, protocols or domains.")], params: Params = PARAMS
 ) -> None:
     """List what there is."""
-    _known("list", what, ("methods", "metrics", "domains"))
+    _known("list", what, ("methods", "metrics", "protocols", "domains"))
     if what == "metrics":
         from metrics import registry
 
         rows = [(name, registry.get(name).protocol, registry.get(name).unit) for name in registry.names()]
+    elif what == "protocols":
+        from metrics import protocols
+
+        rows = [(protocol.id, protocol.suite, protocol.quantisation) for protocol in protocols.everything()]
     elif what == "methods":
         rows = [(name, method.kind, "") for name, method in load_config(params).methods.items()]
     else:
@@ -140,14 +144,20 @@ def list_names(
 
 @app.command()
 def describe(
-    name: Annotated[str, typer.Argument(help="A method, a metric or a domain.")],
+    name: Annotated[str, typer.Argument(help="A method, a metric, a protocol or a domain.")],
     params: Params = PARAMS,
     weights: Weights = WEIGHTS,
 ) -> None:
-    """Say what a method, metric or domain is."""
+    """Say what a method, metric, protocol or domain is."""
+    from metrics import protocols
     from metrics import registry as metrics_registry
 
     config = load_config(params)
+    if "@" in name or name in {protocol.name for protocol in protocols.everything()} - set(metrics_registry.names()):
+        from pipelines.document_protocols import choices
+
+        print("\n".join(f"{choice}: {words}" for choice, words in choices(protocols.get(name)).items()))
+        return
     _known("name", name, [*config.methods, *metrics_registry.names(), *config.domains])
     if name in config.methods:
         from methods import registry as methods_registry
@@ -402,6 +412,27 @@ def check(
     gate.require_no_regression(comparisons)
     if not markdown:
         print(f"{len(comparisons)} scores compared with {baseline}: none is worse than its tolerance allows")
+
+
+@app.command()
+def calibrate(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Image pairs and reference values.")] = Path(
+        "tests/calibration"
+    ),
+    device: Device = "cpu",
+) -> None:
+    """Compare scores computed here with those of the packages that define them."""
+    from pipelines import calibrate as calibration
+
+    comparisons = calibration.calibrate(folder, _device(device))
+    print(calibration.table(comparisons))
+    failed = [comparison for comparison in comparisons if not comparison.passed]
+    if failed:
+        raise ReinvertError(
+            f"{len(failed)} of {len(comparisons)} scores are off; publish no numbers from this machine; compare its "
+            f"package versions with those in {folder}/{calibration.REFERENCES}"
+        )
+    print(f"all {len(comparisons)} scores are within their tolerance")
 
 
 @app.command()
