@@ -219,12 +219,15 @@ def entering(protocol: Protocol, failed: NDArray[np.bool_]) -> NDArray[np.bool_]
 # ---- scores ----------------------------------------------------------------------------------------------------------
 
 
-def scorer(protocol: Protocol, networks: Networks) -> Scorer:
+def scorer(
+    protocol: Protocol, networks: Networks, function: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> Scorer:
     """What scores batches under a protocol of one number per image.
 
     Args:
         protocol: the protocol.
         networks: those that `networks_of` names, by name, on the device of the images.
+        function: computes what the protocol's own function does, in another way.
 
     Returns:
         (real, fake) -> `Scores`; raises ReinvertError for images of another size or a network that gives a value
@@ -236,7 +239,7 @@ def scorer(protocol: Protocol, networks: Networks) -> Scorer:
     """
     if not protocol.per_image:
         raise ValueError(f"{protocol.id} compares sets of images; use feature_extractor and distance")
-    measure = protocol.load()
+    measure = function or protocol.load()
     if protocol.network is not None:
         measure = measure(_network(protocol, protocol.network, networks)).eval()
     detector = None

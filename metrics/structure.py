@@ -12,6 +12,8 @@ A negative term has no real power; it is set to 0 (so does pytorch-msssim), whic
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -53,11 +55,12 @@ def similarity_terms(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM and its contrast-structure part, averaged over positions: [0, 1] images (B, C, H, W) -> two (B, C)."""
     window = gaussian_window(real.device)
     mean_real, mean_fake = smooth(real, window), smooth(fake, window)
-    variance_real = smooth(real * real, window) - mean_real.square()
-    variance_fake = smooth(fake * fake, window) - mean_fake.square()
-    covariance = smooth(real * fake, window) - mean_real * mean_fake
-    contrast = (2 * covariance + C2) / (variance_real + variance_fake + C2)
-    luminance = (2 * mean_real * mean_fake + C1) / (mean_real.square() + mean_fake.square() + C1)
+    product, squares = mean_real * mean_fake, mean_real.square() + mean_fake.square()
+    # Only the sum of the two variances is asked for, so their smoothing is one.
+    variances = smooth(real.square() + fake.square(), window) - squares
+    covariance = smooth(real * fake, window) - product
+    contrast = (2 * covariance + C2) / (variances + C2)
+    luminance = (2 * product + C1) / (squares + C1)
     return (luminance * contrast).mean(dim=(2, 3)), contrast.mean(dim=(2, 3))
 
 
@@ -66,11 +69,47 @@ def scales_that_fit(size: int) -> int:
     return sum(size >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
 
 
+@dataclass(frozen=True)
+class FirstScale:
+    """Both images in [0, 1] (B, C, H, W) with their `similarity_terms`, where SSIM ends and MS-SSIM begins."""
+
+    real: Tensor
+    fake: Tensor
+    whole: Tensor
+    contrast: Tensor
+
+    @classmethod
+    def of(cls, real: Tensor, fake: Tensor) -> FirstScale:
+        """(B, 3, H, W) in [-1, 1] twice, sides of at least 11."""
+        first, second = unit_pair(real, fake)
+        require_room(first)
+        return cls(first, second, *similarity_terms(first, second))
+
+    def ssim(self) -> Tensor:
+        """(B,) float64."""
+        return self.whole.mean(dim=1)
+
+    def ms_ssim(self) -> Tensor:
+        """(B,) float64."""
+        first, second = self.real, self.fake
+        count = require_room(first)
+        weights = torch.tensor(SCALE_WEIGHTS[:count], dtype=torch.float64, device=first.device)
+        if count < len(SCALE_WEIGHTS):
+            weights = weights / weights.sum()
+        product = torch.ones(first.shape[:2], dtype=torch.float64, device=first.device)
+        for scale in range(count):
+            whole, contrast = self.whole, self.contrast
+            if scale:
+                first, second = F.avg_pool2d(first, 2), F.avg_pool2d(second, 2)
+                whole, contrast = similarity_terms(first, second)
+            term = whole if scale == count - 1 else contrast
+            product = product * term.clamp_min(0) ** weights[scale]
+        return product.mean(dim=1)
+
+
 def ssim(real: Tensor, fake: Tensor) -> Tensor:
     """SSIM of each pair: (B, 3, H, W) in [-1, 1] twice, sides of at least 11 -> (B,) float64 in [-1, 1]."""
-    first, second = unit_pair(real, fake)
-    require_room(first)
-    return similarity_terms(first, second)[0].mean(dim=1)
+    return FirstScale.of(real, fake).ssim()
 
 
 def ms_ssim(real: Tensor, fake: Tensor) -> Tensor:
@@ -78,19 +117,27 @@ def ms_ssim(real: Tensor, fake: Tensor) -> Tensor:
 
     Odd sides lose their last row or column when halved.
     """
-    first, second = unit_pair(real, fake)
-    count = require_room(first)
-    weights = torch.tensor(SCALE_WEIGHTS[:count], dtype=torch.float64, device=first.device)
-    if count < len(SCALE_WEIGHTS):
-        weights = weights / weights.sum()
-    product = torch.ones(first.shape[:2], dtype=torch.float64, device=first.device)
-    for scale in range(count):
-        if scale:
-            first, second = F.avg_pool2d(first, 2), F.avg_pool2d(second, 2)
-        whole, contrast = similarity_terms(first, second)
-        term = whole if scale == count - 1 else contrast
-        product = product * term.clamp_min(0) ** weights[scale]
-    return product.mean(dim=1)
+    return FirstScale.of(real, fake).ms_ssim()
+
+
+class SharedScale:
+    """`ssim` and `ms_ssim` of the same images one after the other: what they have in common is computed once."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Tensor, Tensor, FirstScale] | None = None
+
+    def _of(self, real: Tensor, fake: Tensor) -> FirstScale:
+        if self._last is None or not (torch.equal(real, self._last[0]) and torch.equal(fake, self._last[1])):
+            self._last = real, fake, FirstScale.of(real, fake)
+        return self._last[2]
+
+    def ssim(self, real: Tensor, fake: Tensor) -> Tensor:
+        """As the function `ssim`."""
+        return self._of(real, fake).ssim()
+
+    def ms_ssim(self, real: Tensor, fake: Tensor) -> Tensor:
+        """As the function `ms_ssim`."""
+        return self._of(real, fake).ms_ssim()
 
 
 def require_room(images: Tensor) -> int:

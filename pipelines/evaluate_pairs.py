@@ -26,6 +26,7 @@ from tqdm import tqdm
 from core.files import atomic_path
 from metrics import protocols
 from metrics.measure import Networks, Scorer, blank_where_failed, distance, entering, feature_extractor, scorer
+from metrics.structure import SharedScale
 from pipelines.evaluate_chunks import Chunk, read_chunk, write_chunk
 from pipelines.evaluate_provenance import code_sha256, key_of, versions
 
@@ -101,7 +102,9 @@ class Measures:
         cls, wanted: Sequence[protocols.Protocol], networks: Networks, device: torch.device, identity: Any
     ) -> Measures:
         """The measures of protocols with given networks (see `metrics.measure.networks_of`)."""
-        scorers = {one.id: scorer(one, networks) for one in wanted if one.per_image}
+        shared = SharedScale()
+        faster = {"metrics.structure:ssim": shared.ssim, "metrics.structure:ms_ssim": shared.ms_ssim}
+        scorers = {one.id: scorer(one, networks, faster.get(one.function)) for one in wanted if one.per_image}
         extractors: dict[str, Callable[[Tensor, bool], Tensor]] = {}
         features_of: dict[str, str] = {}
         seen: dict[tuple[Any, ...], str] = {}

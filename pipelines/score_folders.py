@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from core.errors import ReinvertError
 from metrics import pairing
@@ -141,8 +141,9 @@ def size_of(path: Path) -> tuple[int, int]:
             shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
             return int(shape[1]), int(shape[0])
         with Image.open(path) as picture:
-            # Orientations 5 to 8 lie on their side; `read` turns them.
-            return picture.size[::-1] if picture.getexif().get(0x0112, 1) >= 5 else picture.size
+            # Orientations 5 to 8 lie on their side; `read` turns them. A PNG would be decoded to look for its own.
+            orientation = 1 if picture.format == "PNG" else picture.getexif().get(ExifTags.Base.Orientation, 1)
+            return picture.size[::-1] if orientation >= 5 else picture.size
     except (OSError, ValueError, EOFError, IndexError, SyntaxError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split()).replace(f" '{path}'", "")
         raise ReinvertError(f"'{path}' cannot be read ({reason}); write it again") from error

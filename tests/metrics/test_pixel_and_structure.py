@@ -144,3 +144,13 @@ def test_wrong_input_is_refused(score) -> None:
 def test_images_too_small_for_the_window_are_refused() -> None:
     with pytest.raises(ValueError, match="does not fit"):
         structure.ssim(torch.zeros(1, 3, 10, 10), torch.zeros(1, 3, 10, 10))
+
+
+def test_what_ssim_and_ms_ssim_share_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(3)
+    pairs = [[torch.rand(2, 3, 64, 64, generator=generator) * 2 - 1 for _ in range(2)] for _ in range(2)]
+    shared = structure.SharedScale()
+    for real, fake in (pairs[0], pairs[1], pairs[0]):
+        for _ in range(2):
+            assert torch.equal(shared.ssim(real, fake), structure.ssim(real, fake))
+            assert torch.equal(shared.ms_ssim(real, fake), structure.ms_ssim(real, fake))
