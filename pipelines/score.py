@@ -65,7 +65,7 @@ def choose_protocols(names: Sequence[str], domain: str, config: Config | None) -
     Args:
         names: as typed.
         domain: whose judges measure on the embedded scale.
-        config: needed for the embedded scale alone: which judges there are, the subsets of KID.
+        config: needed for the embedded scale alone: which judges there are.
 
     Raises:
         ReinvertError: an unknown name; the embedded scale without params.yaml.
@@ -75,14 +75,13 @@ def choose_protocols(names: Sequence[str], domain: str, config: Config | None) -
     for name in names:
         found = protocols.suite(name) if name in protocols.suites() else [_protocol(name)]
         for one in found:
-            if one.suite == EMBEDDED:
-                one, reason = _embedded(one, domain, config)
-                if reason and len(found) == 1:
-                    raise ReinvertError(f"{reason}; choose another protocol or domain")
-                if reason:
-                    left_out.append(reason)
-                    continue
-            chosen[one.name] = one
+            reason = _without_judge(one, domain, config) if one.suite == EMBEDDED else ""
+            if reason and len(found) == 1:
+                raise ReinvertError(f"{reason}; choose another protocol or domain")
+            if reason:
+                left_out.append(reason)
+            else:
+                chosen[one.name] = one
     return list(chosen.values()), left_out
 
 
@@ -94,17 +93,15 @@ def _protocol(name: str) -> Protocol:
     return protocols.get(name)
 
 
-def _embedded(one: Protocol, domain: str, config: Config | None) -> tuple[Protocol, str]:
-    if config is None or config.evaluation is None:
+def _without_judge(one: Protocol, domain: str, config: Config | None) -> str:
+    """Why a domain's judges cannot measure under an embedded protocol; empty when they can."""
+    if config is None:
         raise ReinvertError(f"{one.id} measures with a domain's judges: run inside the project, or give --params")
+    if domain not in config.judges:
+        raise unknown_name("domain", domain, config.judges)
     judge = registry.get(one.metric).judge
-    if judge and judge not in config.judges.get(domain, {}):
-        return one, f"{one.id} is not measured: the domain '{domain}' has no judge '{judge}'"
-    if one.metric == "kid":
-        chosen = config.evaluation
-        settings = {"subsets": chosen.kid_subsets, "subset_size": chosen.kid_subset_size, "seed": chosen.seed}
-        one = replace(one, settings=settings)
-    return one, ""
+    missing = judge is not None and judge not in config.judges[domain]
+    return f"{one.id} is not measured: the domain '{domain}' has no judge '{judge}'" if missing else ""
 
 
 def require_whole(pairs: FolderPairs, incomplete: bool) -> None:

@@ -206,9 +206,8 @@ def test_choosing_protocols() -> None:
     wanted, left_out = choose_protocols(["embedded"], "churches", config)
     assert "id" not in {one.metric for one in wanted}
     assert "has no judge 'identity-judge'" in left_out[0]
-    (embedded_kid,) = [one for one in wanted if one.metric == "kid"]
-    assert config.evaluation is not None
-    assert embedded_kid.settings["subset_size"] == config.evaluation.kid_subset_size
+    with pytest.raises(ReinvertError, match="did you mean 'faces'"):
+        choose_protocols(["embedded"], "face", config)
     with pytest.raises(ReinvertError, match="has no judge"):
         choose_protocols(["id-cosine-embedded"], "churches", config)
 
