@@ -13,7 +13,7 @@ from metrics.paired import PairedDifference, paired_difference
 from metrics.registry import Metric
 from reports.model import Cell, Column, Row, Table, Text, text
 from reports.read import Run
-from reports.tabulate import heading_of, plain
+from reports.tabulate import dagger_note, heading_of, plain, protocol_note
 
 METRICS = ("lpips", "id", "psnr")
 """Each is the headline of one question: does it look alike, is it the same person, are the pixels right."""
@@ -104,6 +104,10 @@ def table(domain: str, runs: Sequence[Run]) -> Table | None:
         "0.05 is the careful bar. Failed: images on which either method failed; they count with their score under the "
         "failure rule."
     )]  # fmt: skip
+    names = [name for name in METRICS if any(name in run.metrics for run in runs)]
+    if any(registry.get(name).embedded for name in names):
+        notes.append(dagger_note(names))
+    notes.append(protocol_note(names, runs))
     if unpaired:
         notes.append(text("Some runs were measured on more images than n: only those that both have are compared."))
     # Methods' names are words of ours, protocol ids have no marks: safe as running text.

@@ -47,6 +47,8 @@ def test_the_report_holds_the_table(project: Path, config: Config, tmp_path: Pat
         assert len(list(csv.DictReader(handle))) == 6
     markdown = paths.markdown.read_text()
     assert "compared image by image" in markdown
+    (own,) = [table for table in [paired.table("faces", read_runs(config, project / "results"))] if table]
+    assert "lpips-alex-embedded@64/1" in "".join(span.text for note in own.notes for span in note)
     assert "FID (n = 24)" in markdown
     assert "FID of fewer than 2,048 images is biased upwards" in markdown
 
