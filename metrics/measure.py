@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -239,7 +240,7 @@ def scorer(
     """
     if not protocol.per_image:
         raise ValueError(f"{protocol.id} compares sets of images; use feature_extractor and distance")
-    measure = function or protocol.load()
+    measure: Callable[..., Any] = function or protocol.load()
     if protocol.network is not None:
         measure = measure(_network(protocol, protocol.network, networks)).eval()
     detector = None

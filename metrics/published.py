@@ -122,4 +122,4 @@ def folded(network: nn.Module) -> nn.Module:
             block.conv = fuse_conv_bn_eval(convolution, norm)
             block.bn = nn.Identity()
     # A second overload of `to`, which the types of torch know no keyword of.
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -9,13 +9,14 @@ are a few numbers per image.
 from __future__ import annotations
 
 import os
+import typing
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core.files import atomic_path
-from metrics import protocols
 from metrics.measure import Networks, Scorer, blank_where_failed, distance, entering, feature_extractor, scorer
+from metrics.protocols import Protocol
 from metrics.structure import SharedScale
 from pipelines.evaluate_chunks import Chunk, read_chunk, write_chunk
 from pipelines.evaluate_provenance import code_sha256, key_of, versions
@@ -41,7 +42,7 @@ def as_picture(array: NDArray[Any]) -> Picture:
     return np.ascontiguousarray(array, np.uint8 if array.dtype == np.uint8 else np.float32)
 
 
-class Pairs(Protocol):
+class Pairs(typing.Protocol):
     """Image pairs that are read one at a time, from any thread."""
 
     def __len__(self) -> int:
@@ -90,7 +91,7 @@ class Measures:
         identity: JSON-like content that differs when the networks do, such as their hashes.
     """
 
-    protocols: Sequence[protocols.Protocol]
+    protocols: Sequence[Protocol]
     scorers: Mapping[str, Scorer]
     extractors: Mapping[str, Callable[[Tensor, bool], Tensor]]
     features_of: Mapping[str, str]
@@ -98,9 +99,7 @@ class Measures:
     identity: Any
 
     @classmethod
-    def of(
-        cls, wanted: Sequence[protocols.Protocol], networks: Networks, device: torch.device, identity: Any
-    ) -> Measures:
+    def of(cls, wanted: Sequence[Protocol], networks: Networks, device: torch.device, identity: Any) -> Measures:
         """The measures of protocols with given networks (see `metrics.measure.networks_of`)."""
         shared = SharedScale()
         faster = {"metrics.structure:ssim": shared.ssim, "metrics.structure:ms_ssim": shared.ms_ssim}
@@ -151,8 +150,8 @@ def measure_chunk(measures: Measures, images: Sequence[tuple[Picture, Picture | 
         groups.setdefault((real.shape, real.dtype, fake.shape, fake.dtype), []).append(position)
     parts = []
     for members in groups.values():
-        real, fake = (_batch([pairs[member][side] for member in members], measures.device) for side in (0, 1))
-        parts.append(_measure_batch(measures, real, fake))
+        sides = [_batch([pairs[member][side] for member in members], measures.device) for side in (0, 1)]
+        parts.append(_measure_batch(measures, sides[0], sides[1]))
     order = np.argsort(np.concatenate(list(groups.values())))
     return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]} | {
         "unreadable": unreadable
@@ -251,7 +250,7 @@ def _joined(measures: Measures, files: Sequence[Path], n: int) -> Results:
     return Results(scores, failed, joined["unreadable"], distances, kept)
 
 
-def _distance(one: protocols.Protocol, real: Tensor, fake: Tensor, kept: NDArray[np.bool_]) -> float | None:
+def _distance(one: Protocol, real: Tensor, fake: Tensor, kept: NDArray[np.bool_]) -> float | None:
     if kept.sum() < 2:
         return None
     if not kept.all():  # only where the protocol drops failures: those are copied

@@ -191,7 +191,11 @@ def pair_folders(real_dir: Path, fake_dir: Path, protocols: Sequence[Protocol]) 
             "their names do; make the folders match, or choose another protocol"
         )
     same_size = not all(takes_any_size(one) for one in protocols)
-    kept, sizes, differing, unreadable, headless = [], set(), [], [], set()
+    kept: list[tuple[str, str]] = []
+    sizes: set[tuple[int, int]] = set()
+    differing: list[str] = []
+    unreadable: list[str] = []
+    headless: set[int] = set()
     for real, fake in named.pairs:
         try:
             size = size_of(real_dir / real)
