@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from core.config import load_config
 from core.errors import ReinvertError
 from metrics import protocols
+from metrics.judges.ir_se import FaceNetwork
+from metrics.judges.mtcnn import OutputNetwork, ProposalNetwork, RefinementNetwork
 from metrics.pixel import HIGHEST_PSNR
 from pipelines import evaluate_pairs, score
 from pipelines.cli import app
@@ -232,6 +234,45 @@ def test_a_missing_network_is_named_with_the_way_to_get_it(
     assert file in str(error.value)
     remedy = ADDRESSES.get(file, "reinvert weights fetch" if file.startswith("Curricular") else "dvc pull")
     assert remedy in str(error.value)
+
+
+@pytest.mark.parametrize("sees_faces", [True, False])
+def test_identity_is_measured_with_the_authors_files_and_a_missing_face_is_a_failure(
+    folders: tuple[Path, Path], tmp_path: Path, sees_faces: bool
+) -> None:
+    from tests.methods.official.files import BODY, as_arrays
+
+    torch.manual_seed(0)
+    checkpoints = tmp_path / "checkpoints"
+    last = OutputNetwork()
+    with torch.no_grad():
+        last.conv6_1.bias.copy_(torch.tensor([-9.0, 9.0] if sees_faces else [9.0, -9.0]))
+    for name, network in (("pnet", ProposalNetwork()), ("rnet", RefinementNetwork()), ("onet", last)):
+        (checkpoints / f"mtcnn-{name}").mkdir(parents=True)
+        np.save(checkpoints / f"mtcnn-{name}" / f"{name}.npy", as_arrays(network), allow_pickle=True)
+    (checkpoints / "curricularface-ir101").mkdir()
+    identity = FaceNetwork(112, **BODY, embedding=7, excite=False, affine=False)
+    torch.save(identity.state_dict(), checkpoints / "curricularface-ir101" / "CurricularFace_Backbone.pth")
+
+    def load(wanted: Any) -> Loaded:
+        return load_networks(wanted, tmp_path / "weights", "faces", checkpoints, torch.device("cpu"))
+
+    work, lines = tmp_path / "work", list[str]()
+    one = [protocols.get("id-curricularface")]
+    found = score_folders(*folders, one, load, WHOLE, work, torch.device("cpu"), lines.append)
+    entry = found["scores"]["id-curricularface@32/1"]
+    assert (entry["n"], entry["n_left_out"]) == (10, 0)
+    # Where nothing looks like a face, all fail, none is left out, and each counts as the worst cosine.
+    assert (entry["n_failed"], entry["mean"] == -1) == ((0, False) if sees_faces else (10, True))
+    assert set(found["networks"]["mtcnn"]) == {"pnet.npy", "rnet.npy", "onet.npy"}
+    assert len(found["networks"]["curricularface-ir101"]["CurricularFace_Backbone.pth"]) == 64
+
+
+def test_a_real_image_that_does_not_decode_stops_the_run(folders: tuple[Path, Path]) -> None:
+    path = folders[0] / "sub" / "3.png"
+    path.write_bytes(path.read_bytes()[:1500])
+    with pytest.raises(ReinvertError, match="3.png' is truncated or damaged"):
+        scored(folders, INCOMPLETE)
 
 
 def test_another_file_under_the_right_name_is_refused(tmp_path: Path) -> None:
