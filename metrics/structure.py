@@ -33,11 +33,20 @@ def gaussian_window(device: torch.device) -> Tensor:
 
 
 def smooth(images: Tensor, window: Tensor) -> Tensor:
-    """Windowed mean of every channel: (B, C, H, W) -> (B, C, H - 10, W - 10)."""
-    channels = images.shape[1]
-    kernel = window.repeat(channels, 1)
-    rows = F.conv2d(images, kernel[:, None, :, None], groups=channels)
-    return F.conv2d(rows, kernel[:, None, None, :], groups=channels)
+    """Windowed mean of every channel: (B, C, H, W) -> (B, C, H - 10, W - 10).
+
+    By shifted sums: torch's convolution of double precision has no fast path and takes four times as long.
+    """
+    return _smooth_rows(_smooth_rows(images, window).transpose(2, 3), window).transpose(2, 3)
+
+
+def _smooth_rows(images: Tensor, window: Tensor) -> Tensor:
+    inside = images.shape[2] - len(window) + 1
+    weights = window.tolist()
+    total = images[:, :, :inside] * weights[0]
+    for offset, weight in enumerate(weights[1:], start=1):
+        total.add_(images[:, :, offset : offset + inside], alpha=weight)
+    return total
 
 
 def similarity_terms(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

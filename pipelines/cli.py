@@ -332,6 +332,49 @@ def evaluate(
 
 
 @app.command()
+def score(
+    real_dir: Annotated[Path, typer.Argument(metavar="REAL_DIR", help="The real images.")],
+    fake_dir: Annotated[Path, typer.Argument(metavar="FAKE_DIR", help="Their reconstructions, by the same names.")],
+    protocol: Annotated[
+        list[str],
+        typer.Option("--protocol", help="A suite (strict, embedded, a paper) or a protocol's id; may be repeated."),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for JSON and CSV; by default only a table.")] = None,
+    domain: DomainName = "faces",
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Score the pairs that there are; what is lacking is counted.")
+    ] = False,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images measured together.")] = 16,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Bootstrap resamples.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")] = 0,
+    checkpoints: Annotated[Path, typer.Option("--checkpoints", help="Folder of published networks.")] = Path(
+        "checkpoints"
+    ),
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+) -> None:
+    """Score a folder of anybody's reconstructions."""
+    config = load_config(params) if params.is_file() else None
+    from pipelines import score as stage
+    from pipelines.score_networks import load_networks
+
+    wanted, left_out = stage.choose_protocols(protocol, domain, config)
+    for line in left_out:
+        print(line, file=sys.stderr)
+    place, settings = _device(device), stage.Settings(batch, resamples, seed, incomplete)
+    scored = stage.score_folders(
+        real_dir, fake_dir, wanted, lambda chosen: load_networks(chosen, weights, domain, checkpoints, place), settings,
+        cache / "score", place, lambda line: print(line, file=sys.stderr),
+    )  # fmt: skip
+    print(stage.printed(scored))
+    if out is not None:
+        stage.write(scored, out)
+        print(out / "scores.json")
+
+
+@app.command()
 def report(
     params: Params = PARAMS,
     weights: Weights = WEIGHTS,

@@ -33,11 +33,27 @@ def heading_of(metric: Metric) -> str:
     return metric.label.rstrip(" ↑↓")
 
 
-def metric_column(name: str) -> Column:
-    """The column of a metric: its label, direction and whether a judge of the embedded domain measures it."""
+def metric_column(name: str, runs: Sequence[Run] = ()) -> Column:
+    """The column of a metric: its label, direction and whether a judge of the embedded domain measures it.
+
+    FID and KID depend on how many images they are of: the head says so where it is given the runs.
+    """
     metric = registry.get(name)
     arrow: Literal["↓", "↑"] = "↓" if metric.direction == "lower" else "↑"
-    return Column(key=name, label=heading_of(metric), direction=arrow, dagger=metric.embedded)
+    label = heading_of(metric)
+    sizes = sorted({int(run.metrics[name]["n"]) for run in runs if name in run.metrics})
+    if not metric.per_image and sizes:
+        label += f" (n = {'–'.join(f'{size:,}' for size in dict.fromkeys((sizes[0], sizes[-1])))})"
+    return Column(key=name, label=label, direction=arrow, dagger=metric.embedded)
+
+
+def sample_size_note(runs: Sequence[Run]) -> list[Text]:
+    """What FID's small sample does, where it is small."""
+    sizes = [int(run.metrics["fid"]["n"]) for run in runs if "fid" in run.metrics]
+    if not sizes or min(sizes) >= FID_SAMPLE_BIAS:
+        return []
+    return [text(f"**FID of fewer than {FID_SAMPLE_BIAS:,} images is biased upwards**, the more the fewer they "
+                 "are: compare it only between equal n.")]  # fmt: skip
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -107,7 +123,7 @@ def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
     names = measured(runs)
     columns = [
         Column(key="method", label="Method", align="left"),
-        *[metric_column(name) for name in names],
+        *[metric_column(name, runs) for name in names],
         *[Column(key=key, label=label, direction=arrow) for key, (label, arrow, _) in COST.items()],  # type: ignore[arg-type]
         Column(key="parameters", label="Params (M)"),
         Column(key="n", label="n"),
@@ -147,7 +163,7 @@ def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
             cells += [plain(count_of(run)), plain(failed_of(run))]
             rows.append(Row(cells=cells))
     notes = [text(MARKING_NOTE + " Time is for one image at batch 1 after warm-up; images/s at the best batch size."),
-             protocol_note(names, runs), *failure_notes(runs)]  # fmt: skip
+             protocol_note(names, runs), *sample_size_note(runs), *failure_notes(runs)]  # fmt: skip
     if any(registry.get(name).embedded for name in names):
         notes.insert(1, dagger_note(names))
     smallest = min((count_of(run) for run in runs if not run.failed), default=0)
