@@ -156,7 +156,9 @@ def describe(
     if "@" in name or name in {protocol.name for protocol in protocols.everything()} - set(metrics_registry.names()):
         from pipelines.document_protocols import choices
 
-        print("\n".join(f"{choice}: {words}" for choice, words in choices(protocols.get(name)).items()))
+        print(
+            "\n".join(f"{choice}: {words}" for choice, words in choices(protocols.get(name)).items()).replace("`", "")
+        )
         return
     _known("name", name, [*config.methods, *metrics_registry.names(), *config.domains])
     if name in config.methods:

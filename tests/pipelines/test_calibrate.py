@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from core.errors import ReinvertError
 from metrics import pixel, structure
 from pipelines import calibrate as calibration
 from pipelines.cli import app
+from tests.calibration import make
 
 FOLDER = Path(__file__).parents[1] / "calibration"
 
@@ -80,3 +82,13 @@ def test_a_folder_without_references_is_one_line(tmp_path) -> None:
     (tmp_path / calibration.REFERENCES).write_text(json.dumps(content))
     with pytest.raises(ReinvertError, match="other protocols"):
         calibration.calibrate(tmp_path)
+
+
+def test_the_packages_still_give_the_stored_distances() -> None:
+    features = make.make_features()
+    with np.load(FOLDER / "features.npz") as stored:
+        for side, values in features.items():
+            np.testing.assert_allclose(stored[side], values, atol=1e-6)
+        found = make.reference_distances({side: stored[side] for side in features})
+    stored_values = json.loads((FOLDER / calibration.REFERENCES).read_text())["features"]
+    assert found == pytest.approx(stored_values, rel=1e-9)

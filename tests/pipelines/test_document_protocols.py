@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from core.errors import ReinvertError
 from metrics import protocols
 from pipelines import document_protocols
+from pipelines.cli import app
 
 DOCUMENT = Path(__file__).parents[2] / document_protocols.DOCUMENT
 
@@ -34,3 +36,14 @@ def test_every_choice_shows_in_the_words() -> None:
 def test_a_document_without_markers_is_refused() -> None:
     with pytest.raises(ReinvertError, match="must hold"):
         document_protocols.documented("# Protocols")
+
+
+def test_the_command_line_lists_and_describes_protocols() -> None:
+    listed = CliRunner().invoke(app, ["list", "protocols"]).output
+    assert all(protocol.id in listed for protocol in protocols.everything())
+    described = CliRunner().invoke(app, ["describe", "hyperinverter-kid"]).output
+    assert "id: hyperinverter-kid@1024/1" in described
+    assert "subset_size 1000" in described
+    assert "lpips-alex@256/1" in CliRunner().invoke(app, ["describe", "lpips-alex@256"]).output
+    assert "id: l2@native/1" in CliRunner().invoke(app, ["describe", "l2@native"]).output
+    assert "protocol: l2-8bit@64/1" in CliRunner().invoke(app, ["describe", "l2"]).output
