@@ -195,8 +195,8 @@ def test_one_pass_against_the_tools_one_after_another(
                 # pytorch-msssim and lpips compute in single precision, whose sums over 256 x 256 are good to 1e-5.
                 assert float(np.mean(results.scores[one.id])) == pytest.approx(value, rel=1e-5)
             elif one.metric == "fid":
-                # Norms folded into convolutions change features by rounding, and the root of a singular covariance (fewer
-                # images than features) magnifies that.
+                # Norms folded into convolutions change features by rounding, and the root of a singular covariance
+                # (fewer images than features) magnifies that.
                 assert results.distances[one.id] == pytest.approx(value, rel=1e-2)
             else:
                 # torch-fidelity resizes otherwise, so its KID is another number; both are numbers.
