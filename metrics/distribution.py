@@ -9,11 +9,15 @@ may be slightly negative for equal distributions.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.compat import import_torchvision
+
+BLOCK_ROWS = 1024
 
 
 def fid(real: Tensor, fake: Tensor) -> float:
@@ -30,13 +34,28 @@ def fid(real: Tensor, fake: Tensor) -> float:
     import_torchvision()
     from pytorch_fid.fid_score import calculate_frechet_distance
 
-    first, second = real.double().cpu().numpy(), fake.double().cpu().numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # an argument of sqrtm; scipy is held below 1.18 for it
-        distance = calculate_frechet_distance(
-            first.mean(axis=0), np.cov(first, rowvar=False), second.mean(axis=0), np.cov(second, rowvar=False)
-        )
-    return float(distance)
+        return float(calculate_frechet_distance(*moments(real), *moments(fake)))
+
+
+def moments(features: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean (d,) and unbiased covariance (d, d) of features (n, d), in float64.
+
+    In blocks of rows, so that features may be a file that is mapped into memory and much larger than it.
+    """
+    n, width = features.shape
+    mean = sum(block.sum(axis=0) for block in _blocks(features)) / n
+    covariance = np.zeros((width, width))
+    for block in _blocks(features):
+        centred = block - mean
+        covariance += centred.T @ centred
+    return mean, covariance / (n - 1)
+
+
+def _blocks(features: Tensor) -> Iterator[NDArray[np.float64]]:
+    for start in range(0, len(features), BLOCK_ROWS):
+        yield features[start : start + BLOCK_ROWS].double().cpu().numpy()
 
 
 def kid(real: Tensor, fake: Tensor, subsets: int, subset_size: int, seed: int) -> float:
@@ -61,6 +80,8 @@ def kid_over_subsets(real: Tensor, fake: Tensor, subsets: int, subset_size: int,
     import_torchvision()
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
+    if subset_size >= max(len(real), len(fake)) and len(real) == len(fake):
+        subsets = 1  # every subset is the whole sample in another order
     result = kid_features_to_metric(
         real.double(),
         fake.double(),
@@ -82,5 +103,5 @@ def require_features(real: Tensor, fake: Tensor) -> None:
         raise ValueError(f"features must be (n, d) and (m, d), got {tuple(real.shape)} and {tuple(fake.shape)}")
     if min(len(real), len(fake)) < 2:
         raise ValueError("FID and KID need at least two images on each side")
-    if not bool(real.isfinite().all() and fake.isfinite().all()):
+    if not all(bool(np.isfinite(block).all()) for side in (real, fake) for block in _blocks(side)):
         raise ValueError("features must be finite")

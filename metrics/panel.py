@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from core.errors import ReinvertError
 from core.weights import CARD_FILE
 from metrics import registry
+from metrics.measure import apply_failure_rule, blank_where_failed
 from metrics.registry import Metric
+
+__all__ = ["Panel", "blank_where_failed", "feature_distances"]
 
 IDENTITY_NETWORKS = ("identity-judge", "identity-train")
 """Networks that only domains with identities have; the first one measures."""
@@ -52,7 +55,7 @@ class Panel:
         for metric in registry.per_image_metrics():
             if metric.judge and metric.judge not in networks:
                 continue
-            function = metric.load()
+            function = metric.how.load()
             scorers[metric.name] = function(networks[metric.judge]).eval() if metric.judge else function
         judge = registry.get("fid").judge
         return cls(scorers, networks[str(judge)])
@@ -81,14 +84,12 @@ class Panel:
         """
         scores: dict[str, Tensor] = {}
         for metric in metrics:
-            if tuple(real.shape[-2:]) != (metric.size, metric.size):
+            if tuple(real.shape[-2:]) != (metric.how.size, metric.how.size):
                 raise ReinvertError(
-                    f"{metric.protocol} measures images of {metric.size}x{metric.size} pixels, these are "
+                    f"{metric.protocol} measures images of {metric.how.size}x{metric.how.size} pixels, these are "
                     f"{real.shape[-2]}x{real.shape[-1]}; use a domain of that size"
                 )
-            score = self.scorers[metric.name](real, fake).double()
-            if metric.failure_score is not None:
-                score = torch.where(failed, metric.failure_score, score)
+            score = apply_failure_rule(metric.how, self.scorers[metric.name](real, fake), failed)
             if not bool(score.isfinite().all()):
                 raise ReinvertError(
                     f"metric '{metric.name}' is not finite on finite images; get the weights again with "
@@ -103,17 +104,7 @@ class Panel:
         return self.feature_network(images).float().cpu()
 
 
-def blank_where_failed(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Reconstructions with mid-grey pictures in place of those that hold a value which is not finite.
-
-    Returns:
-        The images, clipped to [-1, 1], and (B,) bool: which ones failed.
-    """
-    failed = ~images.isfinite().flatten(1).all(dim=1)
-    return torch.where(failed[:, None, None, None], 0.0, images).clamp(-1, 1), failed
-
-
 def feature_distances(real: Tensor, fake: Tensor, subsets: int, subset_size: int, seed: int) -> dict[str, Any]:
     """FID and KID by metric name; arguments as in `metrics.distribution.kid`."""
-    fid, kid = registry.get("fid").load(), registry.get("kid").load()
+    fid, kid = registry.get("fid").how.load(), registry.get("kid").how.load()
     return {"fid": fid(real, fake), "kid": kid(real, fake, subsets, subset_size, seed)}

@@ -43,3 +43,13 @@ def psnr(real: Tensor, fake: Tensor) -> Tensor:
     """10 log10(1 / L2) of each pair in dB: (B, 3, H, W) in [-1, 1] twice -> (B,) float64 in [0, HIGHEST_PSNR]."""
     error = l2(real, fake).clamp_min(10 ** (-HIGHEST_PSNR / 10))
     return -10 * torch.log10(error)
+
+
+def l2_doubled_range(real: Tensor, fake: Tensor) -> Tensor:
+    """Mean squared error on [-1, 1] images, as the pSp family prints it: four times `l2`, in [0, 4]."""
+    return 4 * l2(real, fake)
+
+
+def psnr_of_piq(real: Tensor, fake: Tensor) -> Tensor:
+    """`psnr` as the piq package computes it: 1e-8 is added to the error, so that equal images have 80 dB."""
+    return -10 * torch.log10(l2(real, fake) + 1e-8)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.compat import import_torchvision
 
@@ -108,3 +109,17 @@ def lpips_network(
         renamed[f"{slices.get(layer, 'features')}.{layer}"] = value
     network.get_submodule("net").load_state_dict(renamed, strict=True)
     return network.eval().requires_grad_(False)
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """The same Inception, nearly twice as fast on a processor: batch norms inside the convolutions before them.
+
+    Weights lie channels last. Features differ by rounding, some 1e-6 of the largest. Changes ``network`` itself.
+    """
+    for block in network.modules():
+        convolution, norm = getattr(block, "conv", None), getattr(block, "bn", None)
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            block.conv = fuse_conv_bn_eval(convolution, norm)
+            block.bn = nn.Identity()
+    # A second overload of `to`, which the types of torch know no keyword of.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -42,7 +42,7 @@ def summarise(scores: Scores, failed: NDArray[np.bool_], resamples: int, seed: i
     """Mean, interval and counts of one score per image.
 
     Args:
-        scores: (n,) float64; a failed image holds what its failure counts as (`Metric.failure_score`).
+        scores: (n,) float64; a failed image holds what its failure counts as (`Protocol.worst`).
         failed: (n,) whether the image failed.
         resamples: bootstrap resamples.
         seed: their seed.

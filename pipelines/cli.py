@@ -123,14 +123,18 @@ def _check_recipe(config: Config, domain: str) -> None:
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="methods, metrics or domains.")], params: Params = PARAMS
+    what: Annotated[str, typer.Argument(help="methods, metrics, protocols or domains.")], params: Params = PARAMS
 ) -> None:
     """List what there is."""
-    _known("list", what, ("methods", "metrics", "domains"))
+    _known("list", what, ("methods", "metrics", "protocols", "domains"))
     if what == "metrics":
         from metrics import registry
 
         rows = [(name, registry.get(name).protocol, registry.get(name).unit) for name in registry.names()]
+    elif what == "protocols":
+        from metrics import protocols
+
+        rows = [(protocol.id, protocol.suite, protocol.quantisation) for protocol in protocols.everything()]
     elif what == "methods":
         rows = [(name, method.kind, "") for name, method in load_config(params).methods.items()]
     else:
@@ -142,14 +146,22 @@ def list_names(
 
 @app.command()
 def describe(
-    name: Annotated[str, typer.Argument(help="A method, a metric or a domain.")],
+    name: Annotated[str, typer.Argument(help="A method, a metric, a protocol or a domain.")],
     params: Params = PARAMS,
     weights: Weights = WEIGHTS,
 ) -> None:
-    """Say what a method, metric or domain is."""
+    """Say what a method, metric, protocol or domain is."""
+    from metrics import protocols
     from metrics import registry as metrics_registry
 
     config = load_config(params)
+    if "@" in name or name in {protocol.name for protocol in protocols.everything()} - set(metrics_registry.names()):
+        from pipelines.document_protocols import choices
+
+        print(
+            "\n".join(f"{choice}: {words}" for choice, words in choices(protocols.get(name)).items()).replace("`", "")
+        )
+        return
     _known("name", name, [*config.methods, *metrics_registry.names(), *config.domains])
     if name in config.methods:
         from methods import registry as methods_registry
@@ -418,6 +430,49 @@ def ahead(
 
 
 @app.command()
+def score(
+    real_dir: Annotated[Path, typer.Argument(metavar="REAL_DIR", help="The real images.")],
+    fake_dir: Annotated[Path, typer.Argument(metavar="FAKE_DIR", help="Their reconstructions, by the same names.")],
+    protocol: Annotated[
+        list[str],
+        typer.Option("--protocol", help="A suite (strict, embedded, a paper) or a protocol's id; may be repeated."),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for JSON and CSV; by default only a table.")] = None,
+    domain: DomainName = "faces",
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Score the pairs that there are; what is lacking is counted.")
+    ] = False,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images measured together.")] = 16,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Bootstrap resamples.")] = 2000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")] = 0,
+    checkpoints: Annotated[Path, typer.Option("--checkpoints", help="Folder of published networks.")] = Path(
+        "checkpoints"
+    ),
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    cache: Cache = CACHE,
+    device: Device = "auto",
+) -> None:
+    """Score a folder of anybody's reconstructions."""
+    config = load_config(params) if params.is_file() else None
+    from pipelines import score as stage
+    from pipelines.score_networks import load_networks
+
+    wanted, left_out = stage.choose_protocols(protocol, domain, config)
+    for line in left_out:
+        print(line, file=sys.stderr)
+    place, settings = _device(device), stage.Settings(batch, resamples, seed, incomplete)
+    scored = stage.score_folders(
+        real_dir, fake_dir, wanted, lambda chosen: load_networks(chosen, weights, domain, checkpoints, place), settings,
+        cache / "score", place, lambda line: print(line, file=sys.stderr),
+    )  # fmt: skip
+    print(stage.printed(scored))
+    if out is not None:
+        stage.write(scored, out)
+        print(out / "scores.json")
+
+
+@app.command()
 def report(
     params: Params = PARAMS,
     weights: Weights = WEIGHTS,
@@ -468,6 +523,27 @@ def check(
         print(f"{len(comparisons)} scores compared with {baseline}: none is worse than its tolerance allows")
         none = f"{baseline} holds no verdicts on claims; '--write' adds those of the last report"
         print(f"{len(changes)} verdicts on claims compared: none has flipped" if changes else none)
+
+
+@app.command()
+def calibrate(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Image pairs and reference values.")] = Path(
+        "tests/calibration"
+    ),
+    device: Device = "cpu",
+) -> None:
+    """Compare scores computed here with those of the packages that define them."""
+    from pipelines import calibrate as calibration
+
+    comparisons = calibration.calibrate(folder, _device(device))
+    print(calibration.table(comparisons))
+    failed = [comparison for comparison in comparisons if not comparison.passed]
+    if failed:
+        raise ReinvertError(
+            f"{len(failed)} of {len(comparisons)} scores are off; publish no numbers from this machine; compare its "
+            f"package versions with those in {folder}/{calibration.REFERENCES}"
+        )
+    print(f"all {len(comparisons)} scores are within their tolerance")
 
 
 @app.command()

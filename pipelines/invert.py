@@ -16,7 +16,6 @@ All pictures are read before the first is inverted, and the three files of a pic
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -36,9 +35,9 @@ from methods import registry
 from methods.code import Code
 from methods.inverter import Inverter
 from pipelines import domains
+from pipelines.reading import open_picture, to_rgb
 
 _ENLARGED_SIDE = 256
-_OPAQUE = 255
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def read_picture(path: Path, resolution: int, crop: bool) -> Tensor:
     Raises:
         ReinvertError: see the module's docstring.
     """
-    picture = _to_rgb(_open(path), path)
+    picture = to_rgb(open_picture(path), path)
     width, height = picture.size
     side = min(width, height)
     if width != height and not crop:
@@ -81,42 +80,6 @@ def read_picture(path: Path, resolution: int, crop: bool) -> Tensor:
     box = (left, top, left + side, top + side)
     scaled = picture.crop(box).resize((resolution, resolution), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(scaled)).permute(2, 0, 1).float() / 127.5 - 1
-
-
-def _open(path: Path) -> Image.Image:
-    """The decoded picture, upright."""
-    if path.is_dir():
-        raise ReinvertError(f"'{path}' is a folder; name picture files")
-    try:
-        # Pillow warns of huge pictures before it refuses still larger ones: to a user both are the same mistake.
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(path)
-            frames = getattr(picture, "n_frames", 1)
-            if frames > 1:
-                raise ReinvertError(f"'{path}' holds {frames} pictures; save one of them to a file")
-            picture.load()
-            return ImageOps.exif_transpose(picture)
-    except FileNotFoundError as error:
-        raise ReinvertError(f"'{path}' not found; check the name") from error
-    except PermissionError as error:
-        raise ReinvertError(f"'{path}' may not be read; change its permissions") from error
-    except UnidentifiedImageError as error:
-        raise ReinvertError(f"'{path}' is not an image; use a PNG or JPEG file") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ReinvertError(f"'{path}' has too many pixels; scale it down first") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what the decoders raise on broken data
-        raise ReinvertError(f"'{path}' is truncated or damaged ({error}); get the file again") from error
-
-
-def _to_rgb(picture: Image.Image, path: Path) -> Image.Image:
-    if picture.mode not in {"RGB", "L", "1", "P", "RGBA", "LA", "PA"}:
-        raise ReinvertError(f"'{path}' has channels '{picture.mode}'; save it as 8-bit RGB or greyscale")
-    if picture.has_transparency_data:
-        lowest = picture.convert("RGBA").getchannel("A").getextrema()[0]
-        if lowest != _OPAQUE:
-            raise ReinvertError(f"'{path}' has transparent pixels; put it on a background and save it without alpha")
-    return picture.convert("RGB")
 
 
 def _to_pixels(image: Tensor) -> NDArray[np.uint8]:

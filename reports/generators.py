@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from metrics import registry
 from reports.model import Block, Cell, Column, Figure, Heading, Pair, Paragraph, Row, Section, Table, Text, text
 from reports.read import Generator
 from reports.tabulate import dagger_note, plain
@@ -68,6 +69,10 @@ def _notes(measured: Mapping[str, Any]) -> list[Text]:
         f"Inverted: {psnr['n']} in-distribution test images, in W+ ({psnr['w_plus']:.2f} dB) and in W "
         f"({psnr['w']:.2f} dB), starting from the mean latent ({psnr['mean_code']:.2f} dB).",
     ]  # fmt: skip
+    ids = {name: registry.get(name).protocol for name in ("fid", "kid")}
+    lines.append(
+        f"Protocols: `{ids['fid']}`; KID as `{ids['kid']}`, over the subsets of params.yaml's generator_quality."
+    )
     return [*(text(line) for line in lines), dagger_note(["fid", "kid"])]
 
 

@@ -51,7 +51,7 @@ def protocols(runs: Sequence[Run]) -> Table:
         metric = registry.get(name)
         recorded = sorted({str(run.record.get("protocols", {}).get(name, metric.protocol)) for run in runs
                            if not run.failed})  # fmt: skip
-        counts_as = "a blank picture" if metric.failure_score is None else f"{metric.failure_score:g}"
+        counts_as = "a blank picture" if metric.how.worst is None else f"{metric.how.worst:g}"
         rows.append(Row(cells=[plain(heading_of(metric)), code(" ".join(recorded)), plain(metric.direction),
                                plain(metric.unit), code(metric.judge) if metric.judge else Cell(text="–"),
                                plain(counts_as)]))  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metrics import registry
-from reports import generators, provenance, tabulate
+from reports import generators, paired, provenance, tabulate
 from reports.model import (
     Block,
     Bullets,
@@ -160,9 +160,11 @@ def reconstruction(material: Material) -> Section:
     for domain in material.domains:
         runs = material.of(domain)
         size = next((run.inputs.shape[1] for run in runs if not run.failed), 0)
+        compared = paired.table(domain, runs)
         blocks += [
             tabulate.reconstruction(domain, runs, size),
             tabulate.intervals(domain, runs),
+            *([compared] if compared else []),
             tabulate.cost(domain, runs),
         ]
     return Section(identifier="reconstruction", title="Reconstruction", blocks=blocks, landscape=True)

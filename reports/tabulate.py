@@ -33,11 +33,27 @@ def heading_of(metric: Metric) -> str:
     return metric.label.rstrip(" ↑↓")
 
 
-def metric_column(name: str) -> Column:
-    """The column of a metric: its label, direction and whether a judge of the embedded domain measures it."""
+def metric_column(name: str, runs: Sequence[Run] = ()) -> Column:
+    """The column of a metric: its label, direction and whether a judge of the embedded domain measures it.
+
+    FID and KID depend on how many images they are of: the head says so where it is given the runs.
+    """
     metric = registry.get(name)
     arrow: Literal["↓", "↑"] = "↓" if metric.direction == "lower" else "↑"
-    return Column(key=name, label=heading_of(metric), direction=arrow, dagger=metric.embedded)
+    label = heading_of(metric)
+    sizes = sorted({int(run.metrics[name]["n"]) for run in runs if name in run.metrics})
+    if not metric.per_image and sizes:
+        label += f" (n = {'–'.join(f'{size:,}' for size in dict.fromkeys((sizes[0], sizes[-1])))})"
+    return Column(key=name, label=label, direction=arrow, dagger=metric.embedded)
+
+
+def sample_size_note(runs: Sequence[Run]) -> list[Text]:
+    """What FID's small sample does, where it is small."""
+    sizes = [int(run.metrics["fid"]["n"]) for run in runs if "fid" in run.metrics]
+    if not sizes or min(sizes) >= FID_SAMPLE_BIAS:
+        return []
+    return [text(f"**FID of fewer than {FID_SAMPLE_BIAS:,} images is biased upwards**, the more the fewer they "
+                 "are: compare it only between equal n.")]  # fmt: skip
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -74,9 +90,15 @@ def dagger_note(names: Sequence[str]) -> Text:
     )
 
 
-def protocol_note(names: Sequence[str]) -> Text:
-    """The protocol ids of the metrics."""
-    return text("Protocols: " + ", ".join(f"`{registry.get(name).protocol}`" for name in names) + ".")
+def protocol_note(names: Sequence[str], runs: Sequence[Run]) -> Text:
+    """The protocol ids of the metrics, as the runs recorded them."""
+    recorded = [
+        run.record.get("protocols", {}).get(name, registry.get(name).protocol)
+        for name in names
+        for run in runs
+        if not run.failed
+    ] or [registry.get(name).protocol for name in names]
+    return text("Protocols: " + ", ".join(f"`{identifier}`" for identifier in dict.fromkeys(recorded)) + ".")
 
 
 def measured(runs: Sequence[Run]) -> list[str]:
@@ -101,7 +123,7 @@ def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
     names = measured(runs)
     columns = [
         Column(key="method", label="Method", align="left"),
-        *[metric_column(name) for name in names],
+        *[metric_column(name, runs) for name in names],
         *[Column(key=key, label=label, direction=arrow) for key, (label, arrow, _) in COST.items()],  # type: ignore[arg-type]
         Column(key="parameters", label="Params (M)"),
         Column(key="n", label="n"),
@@ -141,7 +163,7 @@ def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
             cells += [plain(count_of(run)), plain(failed_of(run))]
             rows.append(Row(cells=cells))
     notes = [text(MARKING_NOTE + " Time is for one image at batch 1 after warm-up; images/s at the best batch size."),
-             protocol_note(names), *failure_notes(runs)]  # fmt: skip
+             protocol_note(names, runs), *sample_size_note(runs), *failure_notes(runs)]  # fmt: skip
     if any(registry.get(name).embedded for name in names):
         notes.insert(1, dagger_note(names))
     smallest = min((count_of(run) for run in runs if not run.failed), default=0)
@@ -200,7 +222,8 @@ def intervals(domain: str, runs: Sequence[Run]) -> Table:
         caption=text(f"Bootstrap 95 % intervals of the means on **{domain}**, over the same images as "
                      f"[[reconstruction-{domain}]]. FID and KID are numbers of whole sets and have none here."),
         columns=columns, rows=rows, small=True,
-        notes=[text("The interval covers the choice of test images, not the randomness of training.")],
+        notes=[text("The interval covers the choice of test images, not the randomness of training."),
+               protocol_note(names, runs)],
     )  # fmt: skip
 
 
@@ -211,10 +234,11 @@ def summary(domain: str, runs: Sequence[Run]) -> Table:
     positions = [index for key in wanted for index, column in enumerate(full.columns) if column.key == key]
     rows = [Row(cells=[row.cells[index] for index in positions]) for row in full.rows if not row.heading]
     shown = [full.columns[index] for index in positions]
-    notes = [text(f"{MARKING_NOTE} All columns and protocols are in [[reconstruction-{domain}]]."
+    notes = [text(f"{MARKING_NOTE} All columns are in [[reconstruction-{domain}]]."
                   + (" † Judges trained on the embedded domain." if any(c.dagger for c in shown) else ""))]  # fmt: skip
     counts = sorted({count_of(run) for run in runs if not run.failed})
     size = " to ".join(f"{count:,}" for count in ({counts[0], counts[-1]} if counts else {0}))
+    notes.append(protocol_note([key for key in wanted if key in registry.names()], runs))
     return Table(identifier=f"summary-{domain}", caption=text(f"Main results on **{domain}** ({size} test images)."),
                  columns=shown, rows=rows, notes=[*notes, *failure_notes(runs)])  # fmt: skip
 
@@ -243,7 +267,7 @@ def distribution_shift(domain: str, runs: Sequence[Run]) -> Table:
                      f"unusual backgrounds), on **{domain}**."),
         columns=columns, rows=rows, small=True,
         notes=[text("Means over the images of each part, failed ones included as their protocol says."),
-               *failure_notes(runs)],
+               protocol_note(names, runs), *failure_notes(runs)],
     )  # fmt: skip
 
 

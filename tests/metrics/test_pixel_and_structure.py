@@ -87,15 +87,14 @@ def test_ms_ssim_with_five_scales_equals_pytorch_msssim() -> None:
 
     real = smooth_images(1, count=2, size=176)
     fake = (real + 0.2 * torch.randn(real.shape, generator=torch.Generator().manual_seed(5))).clamp(-1, 1)
-    # The published weights add up to 1.0001, which pytorch-msssim does not correct.
-    weights = np.array(structure.SCALE_WEIGHTS)
     window = torch.exp(-(torch.arange(-5.0, 6.0, dtype=torch.float64) ** 2) / (2 * 1.5**2))
     window = (window / window.sum()).expand(3, 1, 1, 11)
     first, second = (real.double() + 1) / 2, (fake.double() + 1) / 2
-    expected = ms_ssim(
-        first, second, data_range=1, size_average=False, win=window, weights=list(weights / weights.sum())
-    )
+    expected = ms_ssim(first, second, data_range=1, size_average=False, win=window)
     torch.testing.assert_close(structure.ms_ssim(real, fake), expected, atol=1e-9, rtol=0)
+    as_it_comes = ms_ssim(first, second, data_range=1, size_average=False)
+    # Its own window, in float32, moves its score by 1.1e-6 here.
+    torch.testing.assert_close(structure.ms_ssim(real, fake), as_it_comes, atol=2e-6, rtol=0)
 
 
 def test_ms_ssim_with_three_scales_equals_the_terms_of_pytorch_msssim() -> None:
@@ -145,3 +144,13 @@ def test_wrong_input_is_refused(score) -> None:
 def test_images_too_small_for_the_window_are_refused() -> None:
     with pytest.raises(ValueError, match="does not fit"):
         structure.ssim(torch.zeros(1, 3, 10, 10), torch.zeros(1, 3, 10, 10))
+
+
+def test_what_ssim_and_ms_ssim_share_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(3)
+    pairs = [[torch.rand(2, 3, 64, 64, generator=generator) * 2 - 1 for _ in range(2)] for _ in range(2)]
+    shared = structure.SharedScale()
+    for real, fake in (pairs[0], pairs[1], pairs[0]):
+        for _ in range(2):
+            assert torch.equal(shared.ssim(real, fake), structure.ssim(real, fake))
+            assert torch.equal(shared.ms_ssim(real, fake), structure.ms_ssim(real, fake))

@@ -81,7 +81,7 @@ def test_failed_images_enter_by_the_stated_rule(panel: Panel) -> None:
         assert values.dtype == torch.float64
         assert bool(values.isfinite().all())
         blank = panel.scorers[metric.name](real[1:2], torch.zeros(1, 3, 64, 64)).item()
-        expected = blank if metric.failure_score is None else metric.failure_score
+        expected = blank if metric.how.worst is None else metric.how.worst
         assert values[1].item() == pytest.approx(expected, rel=1e-5)
         assert metric.is_better(values[0].item(), values[1].item())
         # The others are what they would be without the failure.
@@ -109,7 +109,7 @@ def test_a_broken_judge_is_an_error_not_a_failed_image(panel: Panel) -> None:
 
 def test_images_of_another_size_than_the_protocol_are_refused(panel: Panel) -> None:
     image = torch.zeros(1, 3, 32, 32)
-    with pytest.raises(ReinvertError, match="l2@64/1 measures images of 64x64"):
+    with pytest.raises(ReinvertError, match="l2-8bit@64/1 measures images of 64x64"):
         panel.score(image, image, torch.zeros(1, dtype=torch.bool), [registry.get("l2")])
 
 
@@ -134,13 +134,13 @@ def test_registry() -> None:
     assert {registry.get(name).name for name in registry.names() if registry.get(name).embedded} == {
         "lpips", "id", "fid", "kid",
     }  # fmt: skip
-    assert registry.get("l2").protocol == "l2@64/1"
+    assert registry.get("l2").protocol == "l2-8bit@64/1"
     assert registry.get("lpips").protocol == "lpips-alex-embedded@64/1"
     protocols = [registry.get(name).protocol for name in registry.names()]
     assert len(set(protocols)) == len(protocols)
     for name in registry.names():
         metric = registry.get(name)
-        assert callable(metric.load())
+        assert callable(metric.how.load())
         assert ("embedded" in metric.protocol) == metric.embedded
         assert metric.label.endswith("↓" if metric.direction == "lower" else "↑")
         assert metric.is_better(0.0, 1.0) == (metric.direction == "lower")

@@ -70,7 +70,7 @@ def write_run(folder: Path, method: str, error: float, seconds: list[float], see
     if method == "psp":
         failed[3] = True
         for name in scores:
-            scores[name][3] = registry.get(name).failure_score or 1.0
+            scores[name][3] = registry.get(name).how.worst or 1.0
     pd.DataFrame({"image": indices, "out_of_distribution": indices % 300 == 0, "failed": failed, **scores}).to_parquet(
         folder / "per_image.parquet"
     )

@@ -106,6 +106,19 @@ def test_best_and_second_are_marked_per_direction(project, config):
     assert daggers == {name for name in registry.names() if registry.get(name).embedded}
 
 
+def test_every_table_of_scores_names_the_protocols_in_its_footnote(project, config):
+    runs = read_runs(config, project / "results")
+    tables = [tabulate.reconstruction("faces", runs, 64), tabulate.intervals("faces", runs),
+              tabulate.summary("faces", runs), tabulate.distribution_shift("faces", runs)]  # fmt: skip
+    for table in tables:
+        words = " ".join("".join(span.text for span in note) for note in table.notes)
+        scores = {column.key.removesuffix("_low").removesuffix("_high") for column in table.columns}
+        shown = [name for name in registry.names() if name in scores]
+        assert shown
+        for name in shown:
+            assert registry.get(name).protocol in words, table.identifier
+
+
 def test_a_failed_run_and_its_reason_are_in_every_table_of_runs(project, built):
     for name in ("summary-faces", "reconstruction-faces", "intervals-faces", "cost-faces"):
         row = next(row for row in _rows(project / "report" / "tables" / f"{name}.csv") if row["method"] == "broken")
