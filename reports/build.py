@@ -18,9 +18,10 @@ from PIL import Image
 from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
-from reports import drawing, generators, markdown, pdf, pictures, sections
+from reports import drawing, editing, editing_pictures, generators, markdown, pdf, pictures, sections
 from reports.model import Report, Table, numbered, text
 from reports.read import Generator, Run, read_cards, read_generators, read_runs
+from reports.read_edits import read_directions, read_edits
 
 FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
@@ -43,7 +44,8 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
 
     Args:
         config: says which runs there should be.
-        results_dir: holds results/<run>/ and results/generators/<domain>/ as docs/architecture.md describes them.
+        results_dir: holds results/<run>/, results/generators/<domain>/ and results/directions/<domain>/ as
+            docs/architecture.md describes them.
         weights_root: holds <domain>/<network>/card.json and, of <domain>/generator/, samples.png and training.csv, if
             there are any.
         output_dir: gets report.md, report.pdf, figures/ and tables/; what older reports left in the latter two goes.
@@ -66,7 +68,15 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
     measured = read_generators(config, results_dir, weights_root)
     for generator in measured:
         _draw_generator(generator, results_dir, weights_root, figures, drawn)
-    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured)
+    directions, edits = [read_directions(domain, results_dir) for domain in domains], read_edits(config, results_dir)
+    for found in directions:
+        drawn |= editing_pictures.draw_directions(found, figures)
+        drawn |= editing_pictures.draw_edits(
+            found.domain, [run for run in edits if run.domain == found.domain], figures
+        )
+    material = sections.Material(
+        runs, cards, frozenset(drawn), lost, worst_by, measured, editing.distrust(directions, edits)
+    )
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -79,6 +89,8 @@ def build_report(config: Config, results_dir: Path, weights_root: Path, output_d
                 sections.reconstruction(material),
                 sections.quality_time(material),
                 sections.comparison(material),
+                editing.directions_section(directions, drawn),
+                editing.editability_section(edits, drawn),
                 sections.failures(material),
                 generators.section(measured, drawn),
                 sections.provenance_section(material),
