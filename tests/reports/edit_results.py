@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-GAMMAS = [-2.0, 0.0, 2.0]
+GAMMAS = [-2.0, -1.0, 0.0, 1.0, 2.0]
 N = {"psp": 12, "optimization-w-plus": 4}
 SLOPE = {"psp": 2.5, "optimization-w-plus": 4.0}
 
@@ -26,7 +26,7 @@ def _pictures(*shape: int) -> Any:
 def _direction(finder: str, attribute: str, effects: dict[str, float], component: int, good: bool) -> dict[str, Any]:
     return {
         "finder": finder, "attribute": attribute, "component": component, "rows": [0, 4], "unit": 1.0,
-        "changes": [mean(-3.0, 8), mean(0.0, 8), mean(3.25, 8)], "effects": effects, "selectivity": 2.0,
+        "changes": [mean(change, 8) for change in (-3.0, -1.5, 0.0, 1.5, 3.25)], "effects": effects, "selectivity": 2.0,
         "rising_share": 0.875, "perceptual": [0.5, 0.7], "changed_pixels": [0.1, 0.2], "monotone": True,
         "others_less": good, "holds": good, **({"accuracy": 0.975} if component < 0 else {}),
     }  # fmt: skip
@@ -45,7 +45,7 @@ def write_directions(folder: Path) -> None:
         "protocol": "attribute-change@64/1", "directions": directions,
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    np.savez_compressed(folder / "strips.npz", **{name: _pictures(5, 3) for name in directions})
+    np.savez_compressed(folder / "strips.npz", **{name: _pictures(3, 5) for name in directions})
 
 
 def write_edits(folder: Path, method: str, failed_edits: int = 0) -> None:
@@ -73,7 +73,7 @@ def write_edits(folder: Path, method: str, failed_edits: int = 0) -> None:
     }  # fmt: skip
     (folder / "editability.json").write_text(json.dumps(measured))
     pictures = {
-        "inputs": _pictures(3), "reconstructions": _pictures(3), "indices": np.arange(3), "edit_age": _pictures(3, 3),
+        "inputs": _pictures(3), "reconstructions": _pictures(3), "indices": np.arange(3), "edit_age": _pictures(3, 5),
         "mixing": _pictures(2, 4), "interpolation_code": _pictures(2, 5),
     } | ({"interpolation_code_and_weights": _pictures(2, 5)} if has_weights else {})  # fmt: skip
     np.savez_compressed(folder / "edits.npz", **pictures)
