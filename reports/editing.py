@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from reports.editing_pictures import gamma_words
@@ -285,29 +285,35 @@ def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
     sample = next(run for run in runs if not run.reason).measured
     names = list(sample["mixing"]["follows_content"])
 
-    def rows(keys: Sequence[str]) -> list[Row]:
+    def rows(cell: Callable[[Mapping[str, Any]], Cell]) -> list[Row]:
         made = []
         for run in runs:
             if run.reason:
-                made.append(Row(cells=[plain(run.method), *[Cell(text="–")] * (len(keys) * len(names) + 2)]))
+                made.append(Row(cells=[plain(run.method), *[Cell(text="–")] * (len(names) + 2)]))
                 continue
             mixing = run.measured["mixing"]
             shares = [mixing["follows_content"][name] for name in names]
-            cells = [_cell(number(share, key), 2) for share in shares for key in keys]
+            cells = [cell(share) for share in shares]
             made.append(Row(cells=[plain(run.method), plain(mixing["content_from"]), *cells, plain(shares[0]["n"])]))
         return made
 
-    first, last = [_METHOD, Column(key="content_from", label="Content", align="left")], [Column(key="n", label="n")]
-    ends = [
-        Column(key=f"{name}_{end}", label=f"{name.capitalize()} {end}") for name in names for end in ("low", "high")
-    ]
+    def between(share: Mapping[str, Any]) -> Cell:
+        ends = [number(share, "low"), number(share, "high")]
+        if not all(math.isfinite(end) for end in ends):
+            return Cell(text="–")
+        words = " to ".join(f"{end:.2f}" for end in ends)
+        return Cell(text=words.replace("-", "−"), value=words)
+
+    columns = [
+        _METHOD, Column(key="content_from", label="Content", align="left"),
+        *(Column(key=name, label=name.capitalize()) for name in names), Column(key="n", label="n"),
+    ]  # fmt: skip
     return [
         Table(
             identifier=f"mixing-shares-{domain}",
             caption=text(f"Style mixing on **{domain}**: the share of each attribute that follows the image that gives "
                          "the content, the rest following the image that gives the looks."),
-            columns=[*first, *(Column(key=name, label=name.capitalize()) for name in names), *last],
-            rows=rows(["mean"]), small=True,
+            columns=columns, rows=rows(lambda share: _cell(number(share, "mean"), 2)), small=True,
             notes=[text(f"Content: styles before style {sample['settings']['mixing_row']}, or the feature of methods "
                         "that predict one. 1: all of it, 0: none; outside of that, the mixture has more or less of it "
                         f"than either image. `{sample['protocols']['follows_content']}`."), *_reasons(runs)],
@@ -315,7 +321,7 @@ def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
         Table(
             identifier=f"mixing-intervals-{domain}",
             caption=text(f"Bootstrap 95 % intervals of [[mixing-shares-{domain}]]."),
-            columns=[*first, *ends, *last], rows=rows(["low", "high"]), small=True,
+            columns=columns, rows=rows(between), small=True,
         ),
     ]  # fmt: skip
 
