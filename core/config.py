@@ -94,6 +94,10 @@ class Config(Strict):
     """How generators are measured."""
     labelled_samples: dict[str, Any] = {}
     """How a generator's own samples are labelled."""
+    directions: dict[str, Any] = {}
+    """How editing directions are found."""
+    editability: dict[str, Any] = {}
+    """How edits of runs are measured."""
     evaluation: EvaluationConfig | None = None
     """How runs are measured; None where nothing is, as when only photos are inverted."""
     tolerances: Tolerances | None = None

@@ -473,6 +473,59 @@ def score(
 
 
 @app.command()
+def directions(
+    domain: DomainName,
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    data: Data = DATA,
+    results: Results = RESULTS,
+    device: Device = "auto",
+) -> None:
+    """Find the editing directions of a domain's generator and check that they do what they are called."""
+    from core.config import validated
+
+    config = load_config(params)
+    _check_recipe(config, domain)
+    from pipelines.editing_config import DirectionFinding
+
+    settings = validated(DirectionFinding, config.directions, f"{params}: directions")
+    from pipelines.find_directions import find_directions
+
+    found = find_directions(domain, settings, weights, data, results / "directions" / domain, _device(device))
+    for name, entry in found["directions"].items():
+        change = entry["changes"][-1]["mean"] - entry["changes"][0]["mean"]
+        held = "holds" if entry["holds"] else "does not hold"
+        print(f"{name:<12} raises {entry['attribute']:<12} by {change:8.3f} in all: {held}")
+
+
+@app.command()
+def editability(
+    run: Annotated[str, typer.Argument(help="A run under `runs` in params.yaml.")],
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    data: Data = DATA,
+    results: Results = RESULTS,
+    device: Device = "auto",
+    scale: Scale = SCALE,
+) -> None:
+    """Edit what one method makes of test images and measure the result."""
+    from core.config import validated
+
+    config = load_config(params).at_scale(scale)
+    _known("run", run, config.runs)
+    _check_recipe(config, config.runs[run].domain)
+    from pipelines.editing_config import Editability
+
+    settings = validated(Editability, config.editability, f"{params}: editability")
+    from pipelines.editability import editability as measure
+
+    measured = measure(run, config, settings, weights, data, results / run, _device(device))
+    print(
+        f"{run}: {measured['status']}, {measured['n']} images{', ' if measured['reason'] else ''}{measured['reason']}"
+    )
+
+
+@app.command()
 def report(
     params: Params = PARAMS,
     weights: Weights = WEIGHTS,

@@ -19,13 +19,14 @@ from PIL import Image
 from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
-from reports import drawing, generators, markdown, pdf, pictures, sections
+from reports import drawing, editing, editing_pictures, generators, markdown, pdf, pictures, sections
 from reports.claims import chapters, judged
 from reports.claims.measured import digest, evidence, paper_scale
 from reports.claims.record import FILE as VERDICTS_FILE
 from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
 from reports.read import Generator, Run, read_cards, read_generators, read_runs
+from reports.read_edits import read_directions, read_edits
 
 FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
@@ -56,7 +57,7 @@ def build_report(
 
     Args:
         config: says which runs there should be, at which scale.
-        results_dir: holds <run>/ as docs/architecture.md describes it.
+        results_dir: holds <run>/ and directions/<domain>/ as docs/architecture.md describes them.
         weights_root: holds <domain>/<network>/card.json and, of <domain>/generator/, samples.png and training.csv, if
             there are any.
         output_dir: gets report.md, report.pdf, claims.json, figures/ and tables/; what older reports left in the latter
@@ -82,7 +83,16 @@ def build_report(
     measured = read_generators(config, generators_dir, weights_root)
     for generator in measured:
         _draw_generator(generator, generators_dir / generator.domain, weights_root, figures, drawn)
-    material = sections.Material(runs, cards, frozenset(drawn), lost, worst_by, measured, scale_in_words(config))
+    directions, edits = [read_directions(domain, results_dir) for domain in domains], read_edits(config, results_dir)
+    for found in directions:
+        drawn |= editing_pictures.draw_directions(found, figures)
+        drawn |= editing_pictures.draw_edits(
+            found.domain, [run for run in edits if run.domain == found.domain], figures
+        )
+    material = sections.Material(
+        runs, cards, frozenset(drawn), lost, worst_by, measured, scale_in_words(config),
+        editing.distrust(directions, edits),
+    )  # fmt: skip
     claims = judged.judge_all(evidence(runs, results_dir), paper_scale(results_dir))
     chapters.draw(claims, figures, FULL_WIDTH)
     report = numbered(
@@ -97,6 +107,8 @@ def build_report(
                 sections.reconstruction(material),
                 sections.quality_time(material),
                 sections.comparison(material),
+                editing.directions_section(directions, drawn),
+                editing.editability_section(edits, drawn),
                 sections.failures(material),
                 *chapters.sections(claims),
                 generators.section(measured, drawn),

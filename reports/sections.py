@@ -39,6 +39,8 @@ class Material:
     generators: Sequence[Generator] = field(default_factory=tuple)
     scale: str = ""
     """How large the run is, in a sentence or two; empty where params.yaml does not say."""
+    doubts_on_editing: Sequence[Text] = ()
+    """Of directions and edits, for the summary."""
 
     @property
     def domains(self) -> list[str]:
@@ -128,6 +130,7 @@ def distrust(material: Material) -> list[Text]:
     if missed:
         items.append(text(f"Judges below their bar: {_listed(missed)} ([[judges]])."))
     items += generators.missed(material.generators)
+    items += material.doubts_on_editing
     smallest = min((tabulate.count_of(run) for run in done), default=0)
     sets = [tabulate.heading_of(registry.get(name)).split(" ")[0] for name in ("fid", "kid")
             if any(name in run.metrics for run in done)]  # fmt: skip

@@ -214,6 +214,31 @@ def test_evaluate_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert recorder.arguments[1].evaluation.images == 128
 
 
+def test_directions_hands_over_and_says_what_holds(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = [{"mean": -1.5}, {"mean": 0.0}, {"mean": 2.0}]
+    recorder = Recorder({"directions": {"age": {"attribute": "age", "changes": changes, "holds": False}}})
+    monkeypatch.setattr("pipelines.find_directions.find_directions", recorder)
+    result = run("directions", "--domain", "faces", "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    domain, settings, weights, data, output, device = recorder.arguments
+    assert (domain, weights, data, output) == ("faces", Path("weights"), Path("data"), Path("results/directions/faces"))
+    assert device.type == "cpu" and settings.domains["faces"].interfacegan["age"] is not None
+    assert result.stdout.split() == ["age", "raises", "age", "by", "3.500", "in", "all:", "does", "not", "hold"]
+
+
+def test_editability_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder({"status": "ok", "reason": "", "n": 48})
+    monkeypatch.setattr("pipelines.editability.editability", recorder)
+    result = run("editability", "faces-psp", "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    name, config, settings, weights, data, output, _ = recorder.arguments
+    assert (name, weights, data, output) == ("faces-psp", Path("weights"), Path("data"), Path("results/faces-psp"))
+    assert config.runs[name].method == "psp" and "age" in settings.directions["faces"]
+    assert result.stdout == "faces-psp: ok, 48 images\n"
+    set_param(project, ["editability", "batch"], 0)
+    assert run("editability", "faces-psp").stderr.startswith("error: params.yaml: editability: batch: ")
+
+
 def test_every_command_of_the_graph_is_one_of_the_program_s(tmp_path: Path) -> None:
     graphs = [yaml.safe_load((ROOT / path).read_text()) for path in ("dvc.yaml", "pipelines/reference/dvc.yaml")]
     for stage in (stage for graph in graphs for stage in graph["stages"].values()):

@@ -63,7 +63,7 @@ def test_samples_are_labelled_by_the_judges_and_kept(tmp_path: Path) -> None:
     z = torch.randn(70, STYLE_DIM, generator=torch.Generator().manual_seed(5))
     torch.testing.assert_close(kept.codes, loaded.generator.mapping(z))
     content = quality.content_of("faces")
-    assert set(kept.scores) == {*content.shares, *content.attributes, "brightness"}
+    assert set(kept.scores) == {*content.shares, *content.attributes, "brightness", "smile"}
     for name, score in made.scores.items():
         assert score.shape == (70,)
         torch.testing.assert_close(kept.scores[name], score, atol=0, rtol=0)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from core.config import Config
 from metrics import registry
+from tests.reports import edit_results
 
 IMAGES = 24
 METHODS = {
@@ -183,3 +184,4 @@ def write_project(folder: Path) -> None:
             write_run(run, method, error, seconds, seed)
     write_cards(folder / "weights")
     write_generator_results(folder / "results" / "generators" / "faces")
+    edit_results.write_all(folder / "results")
