@@ -1,6 +1,6 @@
 """How a domain's generator is trained: the typed `generators.<domain>` section of params.yaml."""
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from core.config import Strict
 from core.precision import Precision
@@ -23,11 +23,6 @@ class GeneratorTraining(Strict):
     regression_images: int = Field(0, ge=0)
     """Images of supervised pre-training: the generator learns to draw training image i from the latent that encodes
     its scene, before any discriminator is there. 0 trains a GAN from scratch."""
-    regression_sizes: dict[int, int] = Field(default_factory=dict)
-    """Images of that phase that are drawn smaller, by size in pixels, small ones first; the others at full size. The
-    mapping network and the layout need many images, of which small ones cost a fraction."""
-    regression_final_rate: float = Field(1.0, gt=0, le=1)
-    """Share of the learning rate that is left at the end of that phase, after a cosine."""
     adversarial_images: int = Field(ge=0)
     """Images shown to the discriminator after that."""
     regression_learning_rate: float = Field(0.003, gt=0)
@@ -62,12 +57,3 @@ class GeneratorTraining(Strict):
     """One-thread processes on a CPU; on GPUs one process per device is used instead."""
     precision: Precision = "auto"
     """`auto`: bf16-mixed where the device multiplies it in hardware, else 32-true."""
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> "GeneratorTraining":
-        unknown = [size for size in self.regression_sizes if size not in self.channels]
-        if unknown:
-            raise ValueError(f"regression_sizes has {unknown[0]}, which is no resolution of the generator")
-        if sum(self.regression_sizes.values()) > self.regression_images:
-            raise ValueError("regression_sizes has more images than regression_images; raise that or lower these")
-        return self

@@ -5,14 +5,13 @@ unit-length features); the supervised parts are ours and explained in pipelines/
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import ReinvertError
-from methods.networks.stylegan2 import Generator
 from pipelines.domains.domain import Domain
 
 
@@ -46,51 +45,12 @@ def regression_loss(fake: Tensor, real: Tensor) -> Tensor:
     """Mean absolute difference at three scales plus that of the image gradients (sharp edges), a scalar."""
     loss = torch.zeros((), device=fake.device)
     for level in range(3):
+        loss = loss + functional.l1_loss(fake, real)
         if level == 0:
             loss = loss + functional.l1_loss(fake.diff(dim=2), real.diff(dim=2))
             loss = loss + functional.l1_loss(fake.diff(dim=3), real.diff(dim=3))
-        else:
-            fake, real = functional.avg_pool2d(fake, 2), functional.avg_pool2d(real, 2)
-        loss = loss + functional.l1_loss(fake, real)
+        fake, real = functional.avg_pool2d(fake, 2), functional.avg_pool2d(real, 2)
     return loss
-
-
-def regression_size(images: int, sizes: Mapping[int, int], full: int) -> int:
-    """The size in pixels at which supervised pre-training draws after `images` images: the small `sizes` first."""
-    for size in sorted(sizes):
-        images -= sizes[size]
-        if images < 0:
-            return size
-    return full
-
-
-def lower_synthesis(generator: Generator, styles: Tensor, size: int) -> Tensor:
-    """What the layers of `generator` up to `size` pixels draw, (B, 3, size, size), with random noise.
-
-    Equal to the whole network's image where `size` is its own, and to that of a generator of `size` with its layers.
-
-    Args:
-        styles: (B, L, D), of which the first 2 log2(size) - 2 rows are read.
-    """
-    hidden = generator.input.input.expand(len(styles), -1, -1, -1)
-    hidden = hidden.contiguous(memory_format=torch.channels_last)
-    image: Tensor | None = None
-    for index, stored in enumerate(generator.stored_noise()):
-        if stored.shape[-1] > size:
-            break
-        conv = generator.conv1 if index == 0 else generator.convs[index - 1]
-        noise = torch.randn(len(styles), *stored.shape[1:], device=styles.device)
-        hidden = conv(hidden, styles[:, index], noise)
-        if index % 2 == 0:
-            to_rgb = generator.to_rgb1 if index == 0 else generator.to_rgbs[index // 2 - 1]
-            image = to_rgb(hidden, styles[:, index + 1], image)
-    assert image is not None
-    return image
-
-
-def cosine_rate(done: float, final: float) -> float:
-    """The share of a learning rate after the share `done` of a phase, falling from 1 to `final` along a cosine."""
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def mixed_styles(first: Tensor, second: Tensor, style_count: int, probability: float, rng: torch.Generator) -> Tensor:

@@ -37,15 +37,12 @@ from pipelines.domains import shards
 from pipelines.feature_critic import critic_loss, generator_loss
 from pipelines.generator_config import GeneratorTraining
 from pipelines.generator_losses import (
-    cosine_rate,
     feature_distance,
     latents_of_images,
-    lower_synthesis,
     mixed_styles,
     path_length_penalty,
     r1_penalty,
     regression_loss,
-    regression_size,
     unit_features,
 )
 from pipelines.generator_quality import features_of, fid_of_generator
@@ -120,18 +117,14 @@ def train_step(
 
     if adversarial_images < 0:
         gains = (config.regression_mapping_gain, 1.0)
-        rate = config.regression_learning_rate
-        rate *= cosine_rate(state["images"] / config.regression_images, config.regression_final_rate)
         for group, gain in zip(state["generator_optimizer"].param_groups, gains, strict=True):
-            group["lr"], group["betas"] = rate * gain, (0.9, 0.99)
-        size = regression_size(state["images"], config.regression_sizes, config.size)
+            group["lr"], group["betas"] = config.regression_learning_rate * gain, (0.9, 0.99)
         with fabric.autocast():
             styles = generator.mapping(z)[:, None].expand(-1, generator.style_count, -1)
-            fake = lower_synthesis(generator, styles, size)
-        real = functional.avg_pool2d(real, config.size // size)
+            fake = generator.synthesis(styles, noise="random")
         loss = regression_loss(fake.float(), real)
         log["regression"] = float(loss.detach())
-        if config.anchor_perceptual and size == config.size:
+        if config.anchor_perceptual:
             distance = feature_distance(*_features(fabric, perceptual, real, fake))
             loss = loss + config.anchor_perceptual * distance
             log["perceptual"] = float(distance.detach())

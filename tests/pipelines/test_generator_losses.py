@@ -8,7 +8,6 @@ from torch import nn
 
 from core.compat import import_torchvision
 from core.errors import ReinvertError
-from methods.networks.stylegan2 import Generator
 from pipelines import domains, generator_losses
 from pipelines.domains.faces import scene as scenes
 
@@ -35,34 +34,6 @@ def test_regression_loss_closed_form() -> None:
     # A checkerboard of +-1 vanishes at the coarser scales; neighbours differ by 2 in both directions.
     board = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4).expand(1, 3, 8, 8)
     assert generator_losses.regression_loss(board, real).item() == pytest.approx(1 + 2 + 2)
-
-
-def test_lower_layers_draw_what_a_smaller_generator_of_them_draws() -> None:
-    channels = {4: 8, 8: 8, 16: 4}
-    torch.manual_seed(0)
-    whole, small = Generator(16, 12, 2, channels), Generator(8, 12, 2, {4: 8, 8: 8})
-    for name, weight in whole.named_parameters():
-        if name.endswith("noise.weight"):
-            weight.data.fill_(0.3)  # as they start, noise would not be seen
-    theirs = small.state_dict()
-    small.load_state_dict({name: value for name, value in whole.state_dict().items() if name in theirs})
-    styles = torch.randn(3, whole.style_count, 12)
-    for generator, rows in ((whole, styles), (small, styles[:, : small.style_count])):
-        torch.manual_seed(1)
-        ours = generator_losses.lower_synthesis(whole, styles, generator.size)
-        torch.manual_seed(1)
-        torch.testing.assert_close(ours, generator.synthesis(rows, noise="random"))
-
-
-def test_small_images_come_first() -> None:
-    sizes = {32: 10, 16: 20}
-    found = [generator_losses.regression_size(images, sizes, 64) for images in (0, 19, 20, 29, 30, 1000)]
-    assert found == [16, 16, 32, 32, 64, 64]
-
-
-def test_rate_falls_along_a_cosine() -> None:
-    rates = [generator_losses.cosine_rate(done, 0.2) for done in (0.0, 0.5, 1.0)]
-    assert rates == pytest.approx([1.0, 0.6, 0.2])
 
 
 def test_r1_of_a_linear_critic_is_the_squared_weight() -> None:

@@ -45,7 +45,7 @@ def tiny(**changes: object) -> GeneratorTraining:
         "recipe": 1, "size": 8, "style_dim": 96, "mapping_layers": 2, "channels": {4: 8, 8: 8}, "batch": 4,
         "regression_images": 8, "adversarial_images": 24, "anchor_weight": 1.0, "anchor_images": 8, "r1_every": 2,
         "path_length_weight": 2.0, "path_length_every": 3, "checkpoint_images": 12, "log_images": 4, "processes": 1,
-        "anchor_perceptual": 0.1, "critic_weight": 0.5, "regression_sizes": {4: 4}, "regression_final_rate": 0.5,
+        "anchor_perceptual": 0.1, "critic_weight": 0.5,
         "discriminator_channels": {4: 6, 8: 5},
         "precision": "32-true",
     }  # fmt: skip
@@ -105,13 +105,6 @@ def test_published_weights_are_taken_up_where_they_stopped(tmp_path: Path) -> No
         assert not states.take_up_weights(weights / "faces", fresh, other)
         assert fresh["images"] == 0
     assert not states.take_up_weights(tmp_path / "nothing", states.build_state(config), config)
-
-
-def test_more_small_images_than_images_are_refused() -> None:
-    with pytest.raises(ValueError, match="raise that or lower these"):
-        tiny(regression_sizes={4: 9})
-    with pytest.raises(ValueError, match="no resolution of the generator"):
-        tiny(regression_sizes={32: 1})
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
