@@ -257,7 +257,8 @@ def test_the_scale_is_said_in_words():
     config = load_config(ROOT / "params.yaml")
     assert scale_in_words(config) == ""
     assert scale_in_words(config.at_scale("default")).startswith("`default`. Small enough")
-    assert "dni 20" in scale_in_words(config.at_scale("default"))
+    steps = config.scales["default"].methods["dni"]["steps"]
+    assert f"dni {steps}" in scale_in_words(config.at_scale("default"))
     assert scale_in_words(config.at_scale("reference")).endswith("all others as in params.yaml.")
 
 

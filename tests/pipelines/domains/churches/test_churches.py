@@ -49,6 +49,7 @@ def test_image_does_not_depend_on_batch_or_order(together: Batch) -> None:
     assert set(apart.attributes) == set(CHURCHES.attributes("test", order))
 
 
+@pytest.mark.full_size  # g++ takes minutes for this painter; `make test` compiles the other domain's
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling the painter needs a C++ compiler")
 def test_compiled_painter_equals_eager() -> None:
     scene = scenes.split_scene("test", torch.tensor([0, 3, 10]))
