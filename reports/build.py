@@ -130,11 +130,12 @@ def build_report(
 
 
 def scale_in_words(config: Config) -> str:
-    """The scale of the run and the steps it gives optimisations; empty where the configuration is at no scale."""
+    """The scale of the run and the steps it gives optimisations that run; empty where none is chosen."""
     if config.scale is None:
         return ""
     scale = config.scales[config.scale]
-    steps = [f"{name} {arguments['steps']}" for name, arguments in scale.methods.items() if "steps" in arguments]
+    run = {cell.method for cell in config.runs.values()}
+    steps = [f"{name} {given['steps']}" for name, given in scale.methods.items() if "steps" in given and name in run]
     changed = f" Steps: {', '.join(steps)}; all others as in params.yaml." if steps else " All steps as in params.yaml."
     return f"`{config.scale}`. {scale.about}{changed}"
 
