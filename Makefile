@@ -52,12 +52,9 @@ reference: $(STAMP)
 	@echo
 	@echo "The report: $(CURDIR)/reports/reference/report.pdf"
 
-# From nothing: without weights and unfinished work, every stage runs. Methods train side by side; the graph, which runs
-# one stage after another, then takes up what is finished. After an interruption, `make repro` goes on.
+# From nothing: without weights and unfinished work, every stage runs. After an interruption, `make repro` goes on.
 retrain: $(STAMP)
 	@rm -rf weights .cache/train .cache/training
-	@$(BIN)/dvc repro --force train-generator train-judge
-	@$(BIN)/reinvert train methods
 	@$(BIN)/dvc repro --force
 
 test: $(STAMP)
