@@ -32,21 +32,12 @@ from pipelines.evaluate_pairs import Measures, Results, evaluate_pairs
 from pipelines.score_folders import pair_folders
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.full_size
+pytestmark = [pytest.mark.full_size, pytest.mark.usefixtures("all_threads")]
 
 IMAGES = int(os.environ.get("ONE_PASS_IMAGES", "1000"))
 SIZE = 256
 BATCH = 16
 PROTOCOLS = ("l2", "lpips-alex", "ssim", "ms-ssim", "psnr", "fid-inception", "kid-inception")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _threads() -> Iterator[None]:
-    """As many as OMP_NUM_THREADS says, or one a core: the same for both sides."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,9 @@ eight have to begin with what the one gives, so that no path is fast and wrong. 
 
 from __future__ import annotations
 
-import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,21 +18,12 @@ from torch import Tensor
 from methods.networks.encoders import PUBLISHED, GradualStyleEncoder
 from methods.networks.stylegan2 import Generator
 
-pytestmark = pytest.mark.full_size
+pytestmark = [pytest.mark.full_size, pytest.mark.usefixtures("all_threads")]
 
 STYLES, STYLE_DIM = 18, 512
 MIB = 1024  # ru_maxrss counts kibibytes
 # Kernels and their order of summing may differ with the batch; float32 then differs by some 1e-6 of the largest value.
 TOLERANCE = 1e-5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _threads() -> Iterator[None]:
-    """As many as OMP_NUM_THREADS says, or one a core, where other tests have one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

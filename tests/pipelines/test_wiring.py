@@ -58,6 +58,15 @@ def test_both_graphs_measure_alike() -> None:
     assert {key: at_reference(value) for key, value in default.items()} == reference
 
 
+def test_both_graphs_report_from_the_same_sources() -> None:
+    sources = [
+        {name for name in graph["report"]["deps"] if name.endswith(".py") or name.startswith("reports/")}
+        for graph in (GRAPH, REFERENCE)
+    ]
+    assert sources[0] == sources[1]
+    assert "reports/build.py" in sources[0]
+
+
 def test_networks_follow_the_chain_of_starts() -> None:
     assert wiring.chain("e2style/3-stage", CONFIG) == ["e2style/3-stage", "e2style/2-stage", "e2style/1-stage"]
     assert wiring.run_entry("faces", "pti/e4e", CONFIG)["network"] == "e4e"
