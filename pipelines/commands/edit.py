@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.config import load_config
+from pipelines.collected import Places, collect
 from pipelines.commands.options import (
     DATA,
     PARAMS,
@@ -72,13 +73,17 @@ def editability(run: RunName, options: Measuring, scale: Scale = SCALE) -> None:
     """Edit what one method makes of test images and measure the result."""
     config = load_config(options.params).at_scale(scale)
     known("run", run, config.runs)
+    output = options.results / run
+    places = Places(options.weights, options.data, options.cache, options.device)
+    if collect("editability", run, config, places, output):
+        return
     check_recipe(config, config.runs[run].domain)
     from pipelines.editing_config import Editability
 
     settings = section(Editability, config, options.params, "editability")
     from pipelines.editability import editability as measure
 
-    output, device = options.results / run, device_of(options.device)
+    device = device_of(options.device)
     measured = measure(run, config, settings, options.weights, options.data, output, device)
     print(
         f"{run}: {measured['status']}, {measured['n']} images{', ' if measured['reason'] else ''}{measured['reason']}"

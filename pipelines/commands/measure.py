@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +9,11 @@ import typer
 
 from core.config import load_config
 from core.errors import ReinvertError
+from pipelines.collected import STAGES, Places, collect
 from pipelines.commands.options import (
-    CACHE,
-    DATA,
     PARAMS,
     SCALE,
     WEIGHTS,
-    Cache,
-    Data,
     Device,
     DomainName,
     Measuring,
@@ -82,6 +78,9 @@ def evaluate(
     """Invert the test images with one method and measure the result."""
     config = load_config(options.params).at_scale(scale)
     known("run", run, config.runs)
+    places = Places(options.weights, options.data, options.cache, options.device)
+    if collect("evaluate", run, config, places, options.results / run):
+        return
     check_recipe(config, config.runs[run].domain)
     from pipelines.evaluate import evaluate as measure
 
@@ -89,34 +88,45 @@ def evaluate(
     measure(run, config, options.weights, options.data, options.results / run, work, device, workers)
 
 
+@flat
 def ahead(
+    options: Measuring,
     runs: Annotated[
-        list[str] | None, typer.Argument(help="Runs under `runs` in params.yaml; by default all.", metavar="[RUN]...")
+        list[str] | None,
+        typer.Argument(
+            help="Runs under `runs` in params.yaml, or stages of them such as evaluate@RUN; by default all of all.",
+            metavar="[RUN]...",
+        ),
     ] = None,
     processes: Processes = None,
-    params: Params = PARAMS,
-    weights: Weights = WEIGHTS,
-    data: Data = DATA,
-    cache: Cache = CACHE,
-    device: Device = "auto",
     scale: Scale = SCALE,
 ) -> None:
     """Measure runs side by side into the cache, so that the graph, which runs one after another, only collects."""
-    config = load_config(params)
-    names = runs or list(config.runs)
-    for name in names:
-        known("run", name, config.runs)
-    from pipelines.side_by_side import Job, run_jobs, sensible_processes
+    config = load_config(options.params).at_scale(scale)
+    wanted: dict[str, tuple[str, ...]] = {}
+    for asked in runs or list(config.runs):
+        stage, _, run = asked.rpartition("@")
+        known("run", run, config.runs)
+        if stage:
+            known("stage", stage, STAGES)
+        stages = {stage} if stage else set(STAGES)
+        wanted[run] = tuple(name for name in STAGES if name in stages.union(wanted.get(run, ())))
+    for domain in {config.runs[run].domain for run in wanted}:
+        check_recipe(config, domain)
+    from pipelines.editing_config import Editability
 
-    place = device_of(device)
-    options = ["--params", str(params), "--weights", str(weights), "--data", str(data), "--cache", str(cache)]
-    options += ["--device", str(place), "--scale", scale, "--results", str(cache / "ahead" / scale), "--workers", "1"]
-    program = (sys.executable, "-m", "pipelines.cli", "evaluate")
-    jobs = [Job(name, (*program, name, *options)) for name in names]
-    failed = run_jobs(jobs, processes or sensible_processes(place.type), cache / "ahead" / "logs", print)
+    edits = None
+    if any("editability" in stages for stages in wanted.values()):
+        edits = section(Editability, config, options.params, "editability")
+    from pipelines.ahead import measure_ahead
+    from pipelines.side_by_side import sensible_processes
+
+    places = Places(options.weights, options.data, options.cache, options.device)
+    place = device_of(options.device).type
+    failed = measure_ahead(wanted, config, edits, places, place, processes or sensible_processes(place), print)
     if failed:
         why = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
-        raise ReinvertError(f"{len(failed)} of {len(jobs)} runs failed: {why}; mend them and run the same again")
+        raise ReinvertError(f"{len(failed)} of {len(wanted)} runs failed: {why}; mend them and run the same again")
 
 
 def invert(
