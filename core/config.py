@@ -63,7 +63,7 @@ class RunConfig(Strict):
 
 
 class Scale(Strict):
-    """How large a run of the benchmark is: what it changes of the sections `evaluation` and `methods`."""
+    """How large a run of the benchmark is: what it changes of `evaluation`, `methods` and `editability`."""
 
     about: str
     """One sentence for the head of the report."""
@@ -71,6 +71,8 @@ class Scale(Strict):
     """Keys of `evaluation` with other values."""
     methods: dict[str, dict[str, Any]] = {}
     """By method, arguments with other values: steps of optimisations, not what a training depends on."""
+    editability: dict[str, Any] = {}
+    """Keys of `editability` with other values."""
 
     @pydantic.model_validator(mode="after")
     def _trains_nothing(self) -> Scale:
@@ -145,7 +147,8 @@ class Config(Strict):
         if evaluation is not None:
             changed = evaluation.model_dump() | scale.evaluation
             evaluation = validated(EvaluationConfig, changed, f"params.yaml: evaluation at scales.{name}")
-        return self.model_copy(update={"methods": methods, "evaluation": evaluation, "scale": name})
+        changes = {"methods": methods, "evaluation": evaluation, "editability": self.editability | scale.editability}
+        return self.model_copy(update={**changes, "scale": name})
 
 
 def validated(model: type[Model], values: Any, where: str) -> Model:

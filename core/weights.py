@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
-import torch
-from torch import Tensor
 
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_json, sha256_of
+
+if TYPE_CHECKING:
+    from torch import Tensor  # heavy, and cards are read without it
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.json"
@@ -157,6 +158,7 @@ def save_weights(folder: str | Path, state_dict: dict[str, Tensor], card: Weight
         ReinvertError: the disk is full, or a value is not finite in the stored dtype.
     """
     import safetensors.torch
+    import torch
 
     folder = Path(folder)
     stored = encode(state_dict, card.dtype, card.name)

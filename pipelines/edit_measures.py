@@ -50,12 +50,24 @@ class Inverted:
         inputs: (n, H, W, 3) uint8.
         code: of all images.
         unedited: what the code draws.
+        masks: what the parser sees in it.
+        attributes: what the judges read off it.
     """
 
     inverter: Inverter
     inputs: Pixels
     code: Code
     unedited: Drawn
+    masks: Pixels
+    attributes: dict[str, Scores]
+
+    @classmethod
+    def by(cls, inverter: Inverter, inputs: Pixels, judges: EditJudges, settings: Editability) -> Inverted:
+        """Invert images with a method."""
+        code = invert(inverter, inputs, settings)
+        unedited = draw(inverter, code, settings.batch)
+        masks = judges.masks(unedited.pixels)
+        return cls(inverter, inputs, code, unedited, masks, judges.attributes(unedited.pixels, masks))
 
 
 def invert(inverter: Inverter, pixels: Pixels, settings: Editability) -> Code:
@@ -104,8 +116,11 @@ def change_along(
     of it, and it is counted.
     """
     gammas, origin = settings.gammas, settings.gammas.index(0.0)
-    masks = [judges.masks(edit.pixels) for edit in edits]
-    read = [judges.attributes(edit.pixels, mask) for edit, mask in zip(edits, masks, strict=True)]
+    # The unedited images are read once for all directions.
+    masks = [inverted.masks if gamma == 0 else judges.masks(edit.pixels)
+             for gamma, edit in zip(gammas, edits, strict=True)]  # fmt: skip
+    read = [inverted.attributes if gamma == 0 else judges.attributes(edit.pixels, mask)
+            for gamma, edit, mask in zip(gammas, edits, masks, strict=True)]  # fmt: skip
     broken = np.stack([edit.failed | edits[origin].failed for edit in edits])
     changes = {
         name: np.where(broken, 0.0, np.stack([one[name] - read[origin][name] for one in read])) for name in read[0]
@@ -214,10 +229,8 @@ def style_mixing(inverted: Inverted, judges: EditJudges, settings: Editability) 
     one, other = mixing_of(code[first], code[second]), mixing_of(code[second], code[first])
     plain = inverted.unedited
     broken = one.failed | other.failed | plain.failed[first] | plain.failed[second]
-    read = [
-        judges.attributes(pixels, judges.masks(pixels))
-        for pixels in (one.pixels, other.pixels, plain.pixels[first], plain.pixels[second])
-    ]
+    read = [judges.attributes(drawn.pixels, judges.masks(drawn.pixels)) for drawn in (one, other)]
+    read += [{name: values[pair] for name, values in inverted.attributes.items()} for pair in (first, second)]
     followed: Entry = {}
     good, counts = ~broken, {"n": 2 * len(broken), "n_failed": 2 * int(broken.sum())}
     for name in read[0]:

@@ -93,8 +93,7 @@ def measure(
     """
     layers = inverter.generator.style_shape[0]
     offsets = {name: directions.get(name).of_styles(layers).to(inverter.generator.device) for name in names}
-    code = measures.invert(inverter, images.pixels, settings)
-    inverted = measures.Inverted(inverter, images.pixels, code, measures.draw(inverter, code, settings.batch))
+    inverted = measures.Inverted.by(inverter, images.pixels, judges, settings)
     if inverted.unedited.failed.all():
         raise FloatingPointError("every reconstruction holds a value that is not finite")
     pictures: Pictures = {
@@ -138,6 +137,7 @@ def editability(
     output_dir: Path,
     device: torch.device,
     build: Callable[..., Inverter] = methods_registry.build,
+    load_judges: Callable[..., EditJudges] = EditJudges.load,
 ) -> dict[str, Any]:
     """Measure the edits of run `run_name` of params.yaml.
 
@@ -150,6 +150,7 @@ def editability(
         output_dir: gets editability.json and edits.npz.
         device: where to compute.
         build: how the method comes about.
+        load_judges: how the judges do.
 
     Returns:
         What editability.json holds.
@@ -171,7 +172,7 @@ def editability(
     images = images_of(split, image_count(run.method, config, settings), settings)
     inverter = build(run.method, config, run.domain, weights, device)
     found.require_generator(str(inverter.generator.card.sha256))
-    judges = EditJudges.load(run.domain, weights, device, for_runs=True)
+    judges = load_judges(run.domain, weights, device, for_runs=True)
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "method": run.method,

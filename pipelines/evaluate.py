@@ -113,6 +113,8 @@ def evaluate(
     work_dir: Path,
     device: str = "cpu",
     workers: int | None = None,
+    tools: Tools | None = None,
+    processes: int = 1,
 ) -> None:
     """Measure run `run_name` of params.yaml.
 
@@ -125,6 +127,8 @@ def evaluate(
         work_dir: where finished chunks are kept, outside the DAG.
         device: where to compute.
         workers: processes; None takes one per core (one on a GPU). The numbers are the same for any.
+        tools: how inverter and metrics come about; None for those of the project.
+        processes: how many processes measure on this machine, this one included; goes into timing.json.
 
     Raises:
         ReinvertError: an unknown run, missing or altered weights or images, a full disk.
@@ -133,7 +137,8 @@ def evaluate(
         raise unknown_name("run", run_name, config.runs)
     domain = config.runs[run_name].domain
     images = load_images(Path(data_dir) / domain / "test", domain, required(config))
-    evaluate_images(run_name, config, images, weights_root, output_dir, work_dir, device, workers, Tools())
+    tools = tools or Tools()
+    evaluate_images(run_name, config, images, weights_root, output_dir, work_dir, device, workers, tools, processes)
 
 
 def evaluate_images(
@@ -146,6 +151,7 @@ def evaluate_images(
     device: str,
     workers: int | None,
     tools: Tools,
+    processes: int = 1,
 ) -> None:
     """`evaluate` on given images, with given ways to build the inverter and the metrics."""
     settings = required(config)
@@ -184,7 +190,7 @@ def evaluate_images(
         )
         if all(chunk["failed"].all() for chunk in chunks):
             raise FloatingPointError("every reconstruction holds a value that is not finite")
-        timing = _timing(session, lambda: opened()[0], images, settings)
+        timing = _timing(session, lambda: opened()[0], images, settings, processes)
     except (ArithmeticError, torch.linalg.LinAlgError) as error:
         measured = opened()[1].metrics
         record["protocols"] = {metric.name: metric.protocol for metric in measured}
@@ -197,10 +203,12 @@ def evaluate_images(
 
 
 def _timing(
-    session: Session, inverter: Callable[[], Inverter], images: TestImages, settings: EvaluationConfig
+    session: Session, inverter: Callable[[], Inverter], images: TestImages, settings: EvaluationConfig, processes: int
 ) -> dict[str, Any]:
     asked = settings.model_dump(include={"timing_images", "timing_seconds", "timing_batches", "timing_steps"})
-    path = session.folder / f"timing-{key_of([asked, torch.get_num_threads(), machine(session.device)])}.json"
+    path = (
+        session.folder / f"timing-{key_of([asked, torch.get_num_threads(), processes, machine(session.device)])}.json"
+    )
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return kept
@@ -216,6 +224,7 @@ def _timing(
         settings.timing_seconds,
         settings.timing_steps,
     )
+    timing["processes"] = processes
     atomic_write_json(path, timing)
     return timing
 

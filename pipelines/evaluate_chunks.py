@@ -8,13 +8,9 @@ by one thread, here or in worker processes, so the numbers are the same whatever
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
-import signal
-import threading
 import zipfile
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +28,7 @@ from methods import registry as methods_registry
 from methods.inverter import Inverter
 from metrics.panel import Panel, blank_where_failed
 from pipelines.domains.shards import to_bytes, to_float
+from pipelines.worker_processes import in_processes
 
 MOST_WORKERS = 8
 Chunk = dict[str, NDArray[Any]]
@@ -158,18 +155,6 @@ _session: Session | None = None
 def _start_worker(session: Session) -> None:
     global _session
     _session = session
-    torch.set_num_threads(1)
-    # Ctrl-C reaches the whole process group; the parent decides and stops its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    # A parent that was killed outright cannot stop its workers, and a pool's queue never tells them.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 @functools.cache
@@ -228,7 +213,8 @@ def measure_all(
         bar.update(len(pixels) - sum(len(part(number)) for number in missing))
         workers = min(workers, len(missing))
         if workers > 1:
-            with closing(_in_processes(session, [(number, part(number)) for number in missing], workers)) as done:
+            jobs = [(number, part(number)) for number in missing]
+            with closing(in_processes(_work, jobs, workers, _start_worker, (session,))) as done:
                 for number in done:
                     bar.update(len(part(number)))
         else:
@@ -241,21 +227,3 @@ def measure_all(
     if any(chunk is None for chunk in chunks):
         raise RuntimeError(f"a finished chunk vanished from {session.folder}; run again")
     return [chunk for chunk in chunks if chunk is not None]
-
-
-def _in_processes(
-    session: Session, jobs: Sequence[tuple[int, NDArray[np.uint8]]], workers: int
-) -> Generator[int, None, None]:
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(session,))
-    try:
-        for future in as_completed([pool.submit(_work, number, part) for number, part in jobs]):
-            yield future.result()
-        pool.shutdown()
-    except BaseException:
-        # Whatever happened, nobody waits for the chunks that others are working on; finished ones are kept.
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise

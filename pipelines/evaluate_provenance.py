@@ -6,18 +6,27 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from core.config import Config
 from core.weights import CARD_FILE, load_card
 
+if TYPE_CHECKING:
+    import torch  # heavy, and what was measured ahead is collected without it
+
 PACKAGES = ("lpips", "numpy", "pytorch-fid", "scipy", "torch", "torch-fidelity")
 """Packages whose code the numbers pass through."""
-CODE = ("core", "methods", "metrics", "pipelines/evaluate*.py", "pipelines/domains/shards.py")
+CODE = (
+    "core",
+    "methods",
+    "metrics",
+    "pipelines/evaluate*.py",
+    "pipelines/worker_processes.py",
+    "pipelines/domains/shards.py",
+)
 """Our code that a chunk's numbers pass through."""
 
 
@@ -42,9 +51,14 @@ def weights_sha256(weights_root: Path, domain: str, method: str, config: Config)
 
 def code_sha256() -> str:
     """SHA-256 over our source files that a chunk's numbers pass through."""
+    return sha256_of_code(CODE)
+
+
+def sha256_of_code(parts: Sequence[str]) -> str:
+    """SHA-256 over the Python files of `parts`: folders and patterns below the project's folder."""
     root = Path(__file__).resolve().parents[1]
     files = sorted(
-        file for part in CODE for path in root.glob(part) for file in (path.rglob("*.py") if path.is_dir() else [path])
+        file for part in parts for path in root.glob(part) for file in (path.rglob("*.py") if path.is_dir() else [path])
     )
     digest = hashlib.sha256()
     for file in files:
@@ -63,8 +77,8 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
 
 
-def machine(device: torch.device) -> str:
-    """Processor or GPU, cores and system, in words."""
+def machine(device: torch.device | None = None) -> str:
+    """Processor, cores, GPU if that is the device, and system, in words."""
     processor = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -72,5 +86,9 @@ def machine(device: torch.device) -> str:
     except (OSError, StopIteration):
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    gpu = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
+    gpu = ""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        gpu = f", {torch.cuda.get_device_name(device)}"
     return f"{processor}, {cores} cores{gpu}, {platform.system()} {platform.machine()}"

@@ -26,6 +26,7 @@ from methods import generators
 from methods.editing import discovery
 from methods.editing.direction_set import Direction, DirectionSet
 from methods.editing.labelled_samples import LabelledSamples
+from methods.generators import LoadedGenerator
 from methods.networks.stylegan2 import Generator
 from metrics import editing
 from metrics.statistics import summarise
@@ -150,6 +151,13 @@ def find(
     return DirectionSet(tuple(directions), spreads, samples.generator_sha256), found.accuracies
 
 
+def labelled_samples(loaded: LoadedGenerator, path: Path) -> LabelledSamples:
+    """The labelled samples of a generator; ReinvertError where there are none, or another generator's."""
+    return LabelledSamples.load(
+        path, str(loaded.card.sha256), lambda count, seed: quality.seeded_codes(loaded.generator, count, seed)
+    )
+
+
 def find_directions(
     domain: str, settings: DirectionFinding, weights: Path, data: Path, output_dir: Path, device: torch.device
 ) -> dict[str, Any]:
@@ -172,11 +180,7 @@ def find_directions(
     if domain not in settings.domains:
         raise ReinvertError(f"params.yaml says nothing of directions in {domain}; add it to directions.domains")
     loaded = generators.load(domain, weights, device)
-    samples = LabelledSamples.load(data / domain / "labelled-samples.npz")
-    if samples.generator_sha256 != loaded.card.sha256:
-        raise ReinvertError(
-            f"the labelled samples of {domain} are another generator's; run 'reinvert label samples --domain {domain}'"
-        )
+    samples = labelled_samples(loaded, data / domain / "labelled-samples.npz")
     judges = EditJudges.load(domain, weights, device)
     found, accuracies = find(domain, loaded.generator, samples, judges, settings)
     codes = quality.seeded_codes(loaded.generator, settings.checking_samples, settings.seed + 1)

@@ -94,6 +94,6 @@ def label_samples(
     pixels = generator_quality.draw_codes(loaded.generator, codes)
     masks = generator_quality.read_masks(parser, pixels, device)
     scores = read_attributes(domain, masks, attributes, pixels, device)
-    samples = LabelledSamples(codes.cpu(), scores, str(loaded.card.sha256))
+    samples = LabelledSamples(codes.cpu(), scores, str(loaded.card.sha256), settings.seed)
     samples.save(output)
     return samples

@@ -86,7 +86,7 @@ def test_directions_are_found_checked_and_kept(domain: Path, tmp_path: Path) -> 
 
 def test_the_check_sees_that_a_direction_lies(domain: Path) -> None:
     loaded = find_directions.generators.load("faces", domain)
-    samples = LabelledSamples.load(domain / "data" / "faces" / "labelled-samples.npz")
+    samples = find_directions.labelled_samples(loaded, domain / "data" / "faces" / "labelled-samples.npz")
     judges = find_directions.EditJudges.load("faces", domain, CPU)
     found, _ = find_directions.find("faces", loaded.generator, samples, judges, settings())
     honest = found.get("brightness")
@@ -101,7 +101,7 @@ def test_the_check_sees_that_a_direction_lies(domain: Path) -> None:
 
 def test_what_most_samples_lack_is_no_measure_for_other_attributes() -> None:
     scores = {"age": torch.tensor([20.0, 40.0, 60.0]), "glasses": torch.tensor([0.0, 0.0, 0.3])}
-    samples = LabelledSamples(torch.zeros(3, 2), scores, "a" * 64)
+    samples = LabelledSamples(torch.zeros(3, 2), scores, "a" * 64, seed=0)
     assert find_directions.spreads_of(samples, ()) == {"age": 20.0}
     assert set(find_directions.spreads_of(samples, ("glasses",))) == {"age", "glasses"}
 
@@ -127,9 +127,13 @@ def test_what_does_not_fit_is_refused_in_one_line(domain: Path, tmp_path: Path) 
     ):
         with pytest.raises(ReinvertError, match=words):
             find_directions.find_directions("faces", settings(**changes), domain, data, tmp_path, CPU)
-    samples = LabelledSamples.load(data / "faces" / "labelled-samples.npz")
-    LabelledSamples(samples.codes, samples.scores, "f" * 64).save(tmp_path / "faces" / "labelled-samples.npz")
-    with pytest.raises(ReinvertError, match="another generator's; run 'reinvert label samples --domain faces'"):
+    samples = find_directions.labelled_samples(
+        find_directions.generators.load("faces", domain), data / "faces" / "labelled-samples.npz"
+    )
+    LabelledSamples(samples.codes, samples.scores, "f" * 64, samples.seed).save(
+        tmp_path / "faces" / "labelled-samples.npz"
+    )
+    with pytest.raises(ReinvertError, match="another generator; make it again with 'reinvert label samples'"):
         find_directions.find_directions("faces", settings(), domain, tmp_path, tmp_path, CPU)
 
 

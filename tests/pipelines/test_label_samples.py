@@ -14,7 +14,7 @@ from methods import generators
 from methods.editing import interfacegan
 from methods.editing.labelled_samples import LabelledSamples
 from metrics.judges import ARCHITECTURES
-from pipelines import domains, label_samples
+from pipelines import domains, find_directions, label_samples
 from pipelines import generator_quality as quality
 from pipelines.samples_config import LabelledSampling
 from tests.methods.tiny import STYLE_DIM, card, write_generator
@@ -56,10 +56,11 @@ def test_samples_are_labelled_by_the_judges_and_kept(tmp_path: Path) -> None:
     settings = LabelledSampling.model_construct(samples=70, seed=5)  # as few as no configuration may ask for
     path = tmp_path / "data" / "labelled-samples.npz"
     made = label_samples.label_samples("faces", settings, tmp_path, path, torch.device("cpu"))
-    kept = LabelledSamples.load(path)
     loaded = generators.load("faces", tmp_path)
+    kept = find_directions.labelled_samples(loaded, path)
     assert kept.generator_sha256 == loaded.card.sha256
     assert kept.codes.shape == (70, STYLE_DIM)
+    assert kept.seed == 5
     z = torch.randn(70, STYLE_DIM, generator=torch.Generator().manual_seed(5))
     torch.testing.assert_close(kept.codes, loaded.generator.mapping(z))
     content = quality.content_of("faces")
@@ -77,7 +78,7 @@ def test_a_direction_learnt_from_samples_raises_its_attribute(tmp_path: Path) ->
     generator = generators.load("faces", tmp_path).generator
     codes = quality.seeded_codes(generator, 300, seed=0)
     scores = label_samples.brightness(quality.draw_codes(generator, codes))
-    samples = LabelledSamples(codes, {"brightness": scores}, "")
+    samples = LabelledSamples(codes, {"brightness": scores}, "", seed=0)
     boundary = interfacegan.train_boundary(samples.codes, samples.scores["brightness"], chosen=0.2)
     moved = label_samples.brightness(quality.draw_codes(generator, codes[:20] + boundary.normal * codes.std()))
     assert (moved > scores[:20]).float().mean() > 0.8
@@ -89,4 +90,4 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path, content: bytes | None) 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ReinvertError, match="make it with 'reinvert label samples'"):
-        LabelledSamples.load(path)
+        LabelledSamples.load(path, "", lambda count, seed: torch.zeros(count, 2))

@@ -23,7 +23,7 @@ def labelled(count: int = 4000) -> LabelledSamples:
     torch.manual_seed(0)
     codes = torch.randn(count, 6) * torch.tensor([2.0, 1.0, 4.0, 1.0, 1.0, 1.0])
     scores = {"age": codes[:, 0], "yaw": codes[:, 0] / 2 + codes[:, 1]}
-    return LabelledSamples(codes, scores, "a" * 64)
+    return LabelledSamples(codes, scores, "a" * 64, seed=0)
 
 
 def test_boundaries_are_planted_axes_and_conditions_take_out_what_is_shared() -> None:

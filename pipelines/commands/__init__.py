@@ -1,0 +1,1 @@
+"""The commands of `reinvert`, a module per group; `pipelines.cli` gives them their names."""
