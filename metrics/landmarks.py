@@ -1,9 +1,9 @@
 """68 facial landmarks of photos by the face-alignment package: what `metrics.alignment` needs of a photo.
 
 Paper: Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D face alignment problem?" (arXiv 1703.07332).
-The package (BSD) is optional: `pip install 'reinvert[landmarks]'`. Nothing is downloaded here, though the package would:
-its two files are looked for where it keeps them, in torch.hub's folder, and their hashes are checked before they are
-read (without unpickling anything but tensors).
+The package (BSD) is optional: `pip install 'reinvert[landmarks]'`. Nothing is downloaded here, though the package would
+do it: its two files are looked for where it keeps them, in torch.hub's folder, and their hashes are checked before they
+are read (without unpickling anything but tensors).
 
 Deviation: FFHQ and the pSp family find landmarks by dlib, so a crop made here lies some pixels from theirs. It is for
 photos of one's own, not for making a published test set again.
