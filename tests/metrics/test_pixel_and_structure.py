@@ -108,7 +108,6 @@ def test_ms_ssim_differs_from_the_package_only_where_a_halved_side_is_odd(size: 
     window = structure.gaussian_window(real.device).expand(3, 1, 1, 11)
     expected = ms_ssim(*pixel.unit_pair(real, fake), data_range=1, size_average=False, win=window)
     difference = (structure.ms_ssim(real, fake) - expected).abs().item()
-    print(size, difference)
     assert difference <= tolerance
     assert (difference > 1e-7) == (tolerance > 1e-6)
 
