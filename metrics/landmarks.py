@@ -11,6 +11,7 @@ photos of one's own, not for making a published test set again.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -74,7 +75,9 @@ class LandmarkFinder:
         Raises:
             ReinvertError: there is no face in it, or more than one: which of them is meant is not guessed.
         """
-        faces = self._network.get_landmarks_from_image(np.asarray(picture.convert("RGB")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns that there is no face, which is said below
+            faces = self._network.get_landmarks_from_image(np.asarray(picture.convert("RGB")))
         if not faces:  # the package gives None
             raise ReinvertError(f"no face is found in {name}; take a photo that shows one from the front")
         if len(faces) > 1:

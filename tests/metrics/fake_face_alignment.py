@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import warnings
 from enum import IntEnum
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +48,8 @@ def installed(
             self, image_or_path, detected_faces=None, return_bboxes=False, return_landmark_score=False
         ) -> list[np.ndarray] | None:
             given["image"] = image_or_path
+            if not faces:
+                warnings.warn("No faces were detected.", stacklevel=1)
             return faces
 
     module = ModuleType(landmarks.PACKAGE)

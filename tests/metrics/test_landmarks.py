@@ -1,6 +1,7 @@
 """Landmarks by the optional package: how it is called, what is refused. The package itself is a stand-in."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,8 @@ def test_what_is_not_one_face_is_refused(
     faces: list[np.ndarray] | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, hashes = installed(monkeypatch, tmp_path, faces)
-    with pytest.raises(ReinvertError, match=message):
+    with warnings.catch_warnings(), pytest.raises(ReinvertError, match=message):
+        warnings.simplefilter("error")  # one line, not the package's warning besides
         LandmarkFinder("cpu", hashes).find(PHOTO, "mine.png")
 
 
