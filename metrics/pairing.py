@@ -6,6 +6,7 @@ sorted(fake))`): a single missing file shifts every pair after it, silently.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -32,7 +33,8 @@ class Pairs:
 def _by_stem(files: Iterable[str], side: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted(files):
-        stem = PurePath(file).with_suffix("").as_posix()
+        # One name may be spelt with composed characters on one machine and with combining marks on another (macOS).
+        stem = unicodedata.normalize("NFC", PurePath(file).with_suffix("").as_posix())
         if stem in found:
             raise ReinvertError(f"{side} {found[stem]} and {file} have one name; keep one of them")
         found[stem] = file

@@ -84,6 +84,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "calibrate": score.calibrate,
     "conformance": score.conformance,
     "invert": measure.invert,
+    "align": measure.align_photos,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)

@@ -9,11 +9,12 @@ are a few numbers per image.
 from __future__ import annotations
 
 import os
+import sys
 import typing
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from core.errors import ReinvertError
 from core.files import atomic_path
 from metrics.measure import Networks, Scorer, blank_where_failed, distance, entering, feature_extractor, scorer
 from metrics.protocols import Protocol
@@ -166,7 +168,8 @@ def _measure_batch(measures: Measures, real: Tensor, fake: Tensor) -> Chunk:
     shown, failed = blank_where_failed(fake)
     chunk: Chunk = {"failed": failed.cpu().numpy()}
     for name, score in measures.scorers.items():
-        found = score(real, fake)
+        with _refused_by(name):
+            found = score(real, fake)
         chunk[f"score {name}"], chunk[f"failed {name}"] = found.values.numpy(), found.failed.numpy()
     for name, extract in measures.extractors.items():
         chunk[f"real {name}"], chunk[f"fake {name}"] = extract(real, True).numpy(), extract(shown, False).numpy()
@@ -256,7 +259,18 @@ def _distance(one: Protocol, real: Tensor, fake: Tensor, kept: NDArray[np.bool_]
     if not kept.all():  # only where the protocol drops failures: those are copied
         rows = torch.from_numpy(np.flatnonzero(kept))
         real, fake = real[rows], fake[rows]
-    return distance(one, real, fake)
+    # pytorch-fid prints what it does about singular products; standard output is for the table.
+    with _refused_by(one.id), redirect_stdout(sys.stderr):
+        return distance(one, real, fake)
+
+
+@contextmanager
+def _refused_by(identifier: str) -> Iterator[None]:
+    """Formulas refuse what they cannot measure by ValueError: those images are the user's."""
+    try:
+        yield
+    except ValueError as error:
+        raise ReinvertError(f"{identifier} cannot measure these images: {error}; leave out that protocol") from error
 
 
 def _small(file: Path) -> Chunk:

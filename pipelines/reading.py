@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from core.errors import ReinvertError
 
 _OPAQUE = 255
+_MODES = {"RGB", "L", "1", "P", "RGBA", "LA", "PA"}
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -25,9 +26,7 @@ def open_picture(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(path)
-            frames = getattr(picture, "n_frames", 1)
-            if frames > 1:
-                raise ReinvertError(f"'{path}' holds {frames} pictures; save one of them to a file")
+            _require_one(picture, path)
             picture.load()
             return ImageOps.exif_transpose(picture)
     except FileNotFoundError as error:
@@ -42,14 +41,34 @@ def open_picture(path: Path) -> Image.Image:
         raise ReinvertError(f"'{path}' is truncated or damaged ({error}); get the file again") from error
 
 
+def require_head(picture: Image.Image, path: Path) -> None:
+    """Refuse by its head alone what `open_picture` or `to_rgb` would refuse once it is decoded.
+
+    Raises:
+        ReinvertError: several pictures in one file, CMYK or 16 bits.
+    """
+    _require_one(picture, path)
+    _require_mode(picture, path)
+
+
+def _require_one(picture: Image.Image, path: Path) -> None:
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1:
+        raise ReinvertError(f"'{path}' holds {frames} pictures; save one of them to a file")
+
+
+def _require_mode(picture: Image.Image, path: Path) -> None:
+    if picture.mode not in _MODES:
+        raise ReinvertError(f"'{path}' has channels '{picture.mode}'; save it as 8-bit RGB or greyscale")
+
+
 def to_rgb(picture: Image.Image, path: Path) -> Image.Image:
     """8-bit RGB of what loses nothing by it; an alpha channel must be opaque.
 
     Raises:
         ReinvertError: CMYK, 16 bits, or transparent pixels.
     """
-    if picture.mode not in {"RGB", "L", "1", "P", "RGBA", "LA", "PA"}:
-        raise ReinvertError(f"'{path}' has channels '{picture.mode}'; save it as 8-bit RGB or greyscale")
+    _require_mode(picture, path)
     if picture.has_transparency_data:
         lowest = picture.convert("RGBA").getchannel("A").getextrema()[0]
         if lowest != _OPAQUE:

@@ -20,10 +20,12 @@ from core.errors import ReinvertError
 from metrics import pairing
 from metrics.protocols import Protocol
 from pipelines.evaluate_pairs import Picture, as_picture
-from pipelines.reading import open_picture, to_rgb
+from pipelines.reading import open_picture, require_head, to_rgb
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 FLOATS = ".npy"
+_EXIF = {"exif", "Raw profile type exif"}
+"""Where Pillow keeps what a PNG's head says of it."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,17 @@ class FolderPairs:
     def with_unreadable(self, unreadable: Sequence[int]) -> FolderPairs:
         """These pairs with the problems that only decoding found: indices of reconstructions that did not decode."""
         late = [index for index in unreadable if index not in self.headless]
-        # Chunks of an earlier run tell no reason.
-        lines = [self.reasons.get(i, f"'{self.fake_dir / self.files[i][1]}' cannot be decoded") for i in late]
-        found = (*self.problems.unreadable, *(line.partition(";")[0] for line in lines))
+        found = (*self.problems.unreadable, *(_fault(self.reasons.get(i) or self._reason(i)) for i in late))
         return replace(self, problems=replace(self.problems, unreadable=found))
+
+    def _reason(self, index: int) -> str:
+        """Why a reconstruction does not decode: chunks of an earlier run do not tell, so it is tried again."""
+        path = self.fake_dir / self.files[index][1]
+        try:
+            read(path)
+        except ReinvertError as error:
+            return str(error)
+        return f"'{path}' could not be decoded before"
 
     def fingerprint(self) -> Any:
         """Names, sizes and times of change of all files: reading the pictures for a hash would decode them twice."""
@@ -107,6 +116,11 @@ class FolderPairs:
             for pair in self.files
             for folder, name in zip((self.real_dir, self.fake_dir), pair, strict=True)
         ]
+
+
+def _fault(message: str) -> str:
+    """What is wrong, without what to do about it."""
+    return message.partition("; ")[0]
 
 
 def read(path: Path) -> Picture:
@@ -134,15 +148,18 @@ def size_of(path: Path) -> tuple[int, int]:
     """Width and height of a picture by its head alone.
 
     Raises:
-        ReinvertError: it has none.
+        ReinvertError: it has none, or is of a kind that `read` refuses.
     """
     try:
         if path.suffix.lower() == FLOATS:
             shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
             return int(shape[1]), int(shape[0])
         with Image.open(path) as picture:
-            # Orientations 5 to 8 lie on their side; `read` turns them. A PNG would be decoded to look for its own.
-            orientation = 1 if picture.format == "PNG" else picture.getexif().get(ExifTags.Base.Orientation, 1)
+            require_head(picture, path)
+            # Orientations 5 to 8 lie on their side; `read` turns them. A PNG without one would be decoded to look for
+            # it behind its pixels, where hardly any program puts it.
+            searched = picture.format != "PNG" or not _EXIF.isdisjoint(picture.info)
+            orientation = picture.getexif().get(ExifTags.Base.Orientation, 1) if searched else 1
             return picture.size[::-1] if orientation >= 5 else picture.size
     except (OSError, ValueError, EOFError, IndexError, SyntaxError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split()).replace(f" '{path}'", "")
@@ -153,7 +170,7 @@ def listing(folder: Path) -> tuple[list[str], int]:
     """Pictures below a folder, as sorted paths relative to it, and the number of other files.
 
     Raises:
-        ReinvertError: there is no such folder, or no picture in it.
+        ReinvertError: there is no such folder, no picture in it, or a name that no JSON or CSV file can hold.
     """
     if not folder.is_dir():
         raise ReinvertError(f"'{folder}' is not a folder; name the folder that holds the pictures")
@@ -161,6 +178,11 @@ def listing(folder: Path) -> tuple[list[str], int]:
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES | {FLOATS}]
     if not pictures:
         raise ReinvertError(f"'{folder}' holds no pictures; name another folder")
+    for path in pictures:
+        try:
+            path.as_posix().encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ReinvertError(f"'{path}' has a name that is not UTF-8; rename it") from error
     return sorted(path.relative_to(folder).as_posix() for path in pictures), len(files) - len(pictures)
 
 
@@ -179,10 +201,12 @@ def pair_folders(real_dir: Path, fake_dir: Path, protocols: Sequence[Protocol]) 
         protocols: under which they will be measured; they say whether the sizes of a pair must agree.
 
     Raises:
-        ReinvertError: a folder without pictures, two files of one name, no pair at all, or a protocol that pairs by
-            position where that gives other pairs than their names.
+        ReinvertError: one folder twice, or one without pictures, two files of one name, no pair at all, or a protocol
+            that pairs by position where that gives other pairs than their names.
     """
     (reals, other), (fakes, more) = listing(real_dir), listing(fake_dir)
+    if real_dir.samefile(fake_dir):
+        raise ReinvertError(f"'{real_dir}' and '{fake_dir}' are one folder; name the reconstructions' own")
     named = pairing.pair(reals, fakes)
     by_position = [one for one in protocols if one.pairing != "by name"]
     if by_position and pairing.pair(reals, fakes, by_position[0].pairing) != named:
@@ -200,12 +224,12 @@ def pair_folders(real_dir: Path, fake_dir: Path, protocols: Sequence[Protocol]) 
         try:
             size = size_of(real_dir / real)
         except ReinvertError as error:
-            unreadable.append(str(error).partition(";")[0])
+            unreadable.append(_fault(str(error)))
             continue  # without its real image there is no pair
         try:
             found = size_of(fake_dir / fake)
         except ReinvertError as error:
-            unreadable.append(str(error).partition(";")[0])
+            unreadable.append(_fault(str(error)))
             headless.add(len(kept))
             found = size  # a failed reconstruction: `read` finds the same
         if same_size and size != found:

@@ -226,6 +226,7 @@ def interval_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
         identifier=f"change-intervals-{domain}-{name}",
         caption=text(f"Bootstrap 95 % intervals of [[change-{domain}-{name}]]."),
         columns=[*columns, *_ENDS], rows=_rows(runs, cells), small=True,
+        notes=[text(f"Protocol: `{sample['protocols']['changes']}`.")],
     )  # fmt: skip
 
 
@@ -261,7 +262,8 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
         columns.append(Column(key=key, label=label, direction=arrow, dagger=dagger))
         cells.append((values, decimals, _marks(runs, values, direction, decimals) if direction else []))
     gammas, protocols = sample["gammas"], sample["protocols"]
-    ids = ", ".join(f"`{protocols[name]}`" for name in ("edited_fid", "edited_kid", "edited_id", "consistency"))
+    measured = ("edited_fid", "edited_kid", "edited_id", "consistency", "endpoint_lpips")
+    ids = ", ".join(f"`{protocols[name]}`" for name in measured)
     return Table(
         identifier=f"edited-{domain}",
         caption=text(f"Edited images on **{domain}** (E2Style's Table II, Feature-Style's Table 2), latent editing "
@@ -322,6 +324,7 @@ def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
             identifier=f"mixing-intervals-{domain}",
             caption=text(f"Bootstrap 95 % intervals of [[mixing-shares-{domain}]]."),
             columns=columns, rows=rows(between), small=True,
+            notes=[text(f"Protocol: `{sample['protocols']['follows_content']}`.")],
         ),
     ]  # fmt: skip
 

@@ -150,3 +150,18 @@ def invert(
 
     for done in invert_files(images, method, out, config, domain, weights, device_of(device), crop, seed):
         print(done.side_by_side)
+
+
+def align_photos(
+    photos: Annotated[list[Path], typer.Argument(help="Photos with one face each.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the aligned pictures, <name>.png.")],
+    setting: Annotated[
+        str, typer.Option("--setting", help="dataset: FFHQ's own, 1024 px; psp: the pSp family's, 256 px.")
+    ] = "dataset",
+    device: Device = "auto",
+) -> None:
+    """Align own photos as FFHQ is; needs the optional package face-alignment."""
+    from pipelines.align import align_files
+
+    for written in align_files(photos, out, setting, device_of(device)):
+        print(written)

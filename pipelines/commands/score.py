@@ -44,6 +44,8 @@ def score(
     wanted, left_out = stage.choose_protocols(protocol, domain, config)
     for line in left_out:
         print(line, file=sys.stderr)
+    if out is not None and out.exists() and not out.is_dir():
+        raise ReinvertError(f"'{out}' is a file; name a folder with --out")
     place, settings = device_of(device), stage.Settings(batch, resamples, seed, incomplete)
     scored = stage.score_folders(
         real_dir, fake_dir, wanted, lambda chosen: load_networks(chosen, weights, domain, checkpoints, place), settings,

@@ -59,4 +59,4 @@ def _entries(record: Mapping[str, Any], method: str) -> list[tuple[str, str, str
 
 def _value(entry: Mapping[str, Any], metric: str) -> Value:
     number = entry["mean"] if "mean" in entry else entry["value"]
-    return valued(number, entry.get("low"), entry.get("high"), metric, int(entry["n"]))
+    return valued(number, entry.get("low"), entry.get("high"), metric, int(entry["n"]), entry.get("n_failed"))

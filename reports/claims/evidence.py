@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -53,10 +53,13 @@ class Value:
     text: str
     """As printed, with the interval where there is one."""
     n: int | None = None
+    """Images it is of, those that failed included."""
     scores: pd.Series | None = field(default=None, compare=False)
     """One score per image, indexed by image; the value is their mean."""
     place: str = ""
     """Where it is printed, or which files it is from."""
+    n_failed: int | None = None
+    """How many of the images failed."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _valued(value: float, low: float, high: float, like: Value, metric: str) -> 
     text = names.metric(metric).printed(value)
     if like.certainty == "sampled":
         text = with_interval(value, low, high, metric)
-    return Value(value, low, high, like.certainty, text, like.n, None, like.place)
+    return Value(value, low, high, like.certainty, text, like.n, None, like.place, like.n_failed)
 
 
 def with_interval(value: float, low: float, high: float, metric: str) -> str:
@@ -199,13 +202,15 @@ def rounded(value: float, metric: str, decimals: int | None = None, text: str = 
     return Value(value, value - half, value + half, "rounded", text or f"{value:,.{decimals}f}", place=place)
 
 
-def valued(value: float | None, low: float | None, high: float | None, metric: str, n: int | None) -> Value:
+def valued(
+    value: float | None, low: float | None, high: float | None, metric: str, n: int | None, n_failed: int | None = None
+) -> Value:
     """A measured number: with its interval, or, where there is none, known as it is printed; None is no number."""
     if value is None or not math.isfinite(value):
-        return Value(math.nan, math.nan, math.nan, "sampled", "failed", n)
+        return Value(math.nan, math.nan, math.nan, "sampled", "failed", n, n_failed=n_failed)
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        return rounded(value, metric)
-    return Value(value, low, high, "sampled", with_interval(value, low, high, metric), n)
+        return replace(rounded(value, metric), n=n, n_failed=n_failed)
+    return Value(value, low, high, "sampled", with_interval(value, low, high, metric), n, n_failed=n_failed)
 
 
 def weighted_sum(terms: Sequence[tuple[float, Value]]) -> tuple[float, float, float]:

@@ -132,7 +132,7 @@ def paper_scale(results_dir: Path) -> dict[str, dict[Cell, Value]]:
 def _of_run(run: Run) -> dict[Cell, Value]:
     cells = {}
     for name, entry in run.metrics.items():
-        value = valued(entry["value"], entry["low"], entry["high"], name, int(entry["n"]))
+        value = valued(entry["value"], entry["low"], entry["high"], name, int(entry["n"]), int(entry["n_failed"]))
         if name in run.per_image and math.isfinite(value.value):
             value = Value(**{**value.__dict__, "scores": run.per_image[name]})
         cells[Cell(run.domain, run.method, name)] = value

@@ -27,6 +27,8 @@ class MetricFacts(Strict):
     """Measured by a network that is trained on the embedded domain."""
     size_of: str | None = None
     per_gamma_of: str | None = None
+    protocol: str | None = None
+    """The id it is measured under on the embedded scale; None for times, sizes and analyses."""
     published: str | None = None
     """Its name in published.csv, where that is another."""
 
@@ -85,7 +87,7 @@ def read_metrics(path: Path = PAPERS / "metrics.yaml") -> dict[str, MetricFacts]
         if name in registry.names():
             known = registry.get(name)
             more = {"direction": known.direction, "label": known.label.rstrip(" ↑↓"), "decimals": known.decimals,
-                    "judged": known.embedded, **more}  # fmt: skip
+                    "judged": known.embedded, "protocol": known.protocol, **more}  # fmt: skip
         facts[name] = validated(MetricFacts, more, f"{path}: {name}")
     return facts
 

@@ -7,7 +7,7 @@ measured at paper scale with the paper's own protocols stands beside the publish
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -79,6 +79,8 @@ class _Layouts(pydantic.RootModel[Annotated[list[Layout], pydantic.Field(min_len
     pass
 
 
+OF_SETS = ("fid", "kid", "fid_edited", "kid_edited")
+"""Metrics of whole sets of images."""
 Lookup = Callable[[Place], tuple[float, str] | None]
 """The number in a cell and how it reads, or None."""
 
@@ -138,14 +140,50 @@ def measured_table(layout: Layout, measured: Evidence) -> Table | None:
             groups.append(group.model_copy(update={"rows": rows, "heading": heading}))
     if not groups:
         return None
+    shown = {place: found for group in groups for row in group.rows for column in body.columns
+             if isinstance(found := measured.find(*(place := _place(layout, group, row, column))), Value)}  # fmt: skip
+    columns = [_with_sample_size(column, shown) for column in body.columns]
     notes = ["Rendered pictures of 64 px, networks of this suite, judges (†) trained on the same domain. **Not "
              f"comparable** with [[published-{layout.identifier}]]: only the order of methods may be compared, and "
              "that is what the claims do."]  # fmt: skip
-    if left_out:
-        notes.append(f"Not measured: {', '.join(dict.fromkeys(left_out))}.")
-    return _table(layout, Body(columns=body.columns, groups=groups), lookup, None, f"measured-{layout.identifier}",
+    # A method that is measured on one domain only has its line there.
+    nowhere = [name for name in dict.fromkeys(left_out) if all(place.method != name for place in shown)]
+    if nowhere:
+        notes.append(f"Not measured: {', '.join(nowhere)}.")
+    notes += _provenance(shown)
+    return _table(layout, Body(columns=columns, groups=groups), lookup, None, f"measured-{layout.identifier}",
                   f"**Measured on the embedded scale**, in the layout of {place_of(layout.paper, layout.table)}. "
                   f"{layout.caption}", notes)  # fmt: skip
+
+
+def _numbers(counts: Iterable[int | None]) -> str:
+    """E.g. "16" or "16 to 48"; empty where none is known."""
+    known = sorted({count for count in counts if count is not None})
+    return " to ".join(f"{count:,}" for count in dict.fromkeys((known[0], known[-1]))) if known else ""
+
+
+def _with_sample_size(column: LayoutColumn, shown: Mapping[Place, Value]) -> LayoutColumn:
+    """FID and KID depend on how many images they are of, so their column's head says it."""
+    if column.metric not in OF_SETS:
+        return column
+    count = _numbers(found.n for place, found in shown.items() if place.metric == column.metric)
+    return column.model_copy(update={"label": f"{column.label} (n = {count})"}) if count else column
+
+
+def _provenance(shown: Mapping[Place, Value]) -> list[str]:
+    """Protocols, and of how many images the numbers are."""
+    metrics = list(dict.fromkeys(place.metric for place in shown))
+    protocols = dict.fromkeys(filter(None, (names.metric(name).protocol for name in metrics)))
+    notes = [f"Protocols: {', '.join(f'`{identifier}`' for identifier in protocols)}."] if protocols else []
+    counted: dict[tuple[str, str], list[str]] = {}
+    for name in metrics:
+        found = [value for place, value in shown.items() if place.metric == name]
+        counts = _numbers(value.n for value in found), _numbers(value.n_failed for value in found)
+        if counts[0]:
+            counted.setdefault(counts, []).append(names.metric(name).label)
+    parts = [f"{n}{f', {failed} failed' if failed else ''} ({', '.join(labels)})"
+             for (n, failed), labels in counted.items()]  # fmt: skip
+    return [*notes, *([f"Images: {'; '.join(parts)}."] if parts else [])]
 
 
 def _place(layout: Layout, group: Group, row: LayoutRow, column: LayoutColumn) -> Place:

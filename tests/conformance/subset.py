@@ -26,6 +26,7 @@ FAST = [
     "mtcnn",
     "ffhq_align_256",
     "lpips_014",
+    "hyperinverter_metrics",
 ]
 
 

@@ -117,6 +117,19 @@ def test_fid_equals_pytorch_fid_statistics_and_the_closed_form() -> None:
     assert distribution.fid(first, first) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize(("n", "m"), [(8, 8), (20, 30), (60, 20)])
+def test_fid_of_fewer_images_than_features_equals_the_nuclear_norm(n: int, m: int) -> None:
+    # Covariances are singular there. With centred rows X and Y over the roots of n - 1 and m - 1, the trace of
+    # (S1 S2)^(1/2) is the sum of the singular values of X Y^T: no root of a matrix is taken.
+    first = torch.randn(n, 64, generator=torch.Generator().manual_seed(0)).relu().double().numpy()
+    second = torch.randn(m, 64, generator=torch.Generator().manual_seed(1)).relu().double().numpy() + 0.2
+    x, y = ((side - side.mean(axis=0)) / np.sqrt(len(side) - 1) for side in (first, second))
+    means = ((first.mean(axis=0) - second.mean(axis=0)) ** 2).sum()
+    expected = means + (x**2).sum() + (y**2).sum() - 2 * np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    # pytorch-fid's root of a singular matrix is good to half the digits of double precision.
+    assert distribution.fid(torch.from_numpy(first), torch.from_numpy(second)) == pytest.approx(expected, rel=1e-6)
+
+
 def test_kid_equals_the_unbiased_estimator_written_out() -> None:
     first, second = features(0, 30).double().numpy(), features(1, 30, 0.5).double().numpy()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from core.config_evaluation import Tolerances
@@ -39,6 +40,21 @@ def test_interval_covers_the_normal_approximation() -> None:
     # Quantiles of 4,000 resamples are uncertain by about 4 % of the half width; 10 % leaves room.
     assert summary.low == pytest.approx(scores.mean() - half, abs=0.1 * half)
     assert summary.high == pytest.approx(scores.mean() + half, abs=0.1 * half)
+
+
+def test_interval_is_scipys_percentile_bootstrap() -> None:
+    # Few scores of a skewed kind: the interval is far from symmetric.
+    scores = np.random.default_rng(4).exponential(size=20)
+    ours = summarise(scores, np.zeros(20, bool), resamples=20000, seed=1)
+    theirs = stats.bootstrap(
+        (scores,), np.mean, n_resamples=20000, confidence_level=0.95, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    spread = scores.std() / np.sqrt(20)
+    # Such a quantile of 20,000 resamples is uncertain by 0.02 of the mean's spread.
+    assert ours.low == pytest.approx(theirs.low, abs=0.1 * spread)
+    assert ours.high == pytest.approx(theirs.high, abs=0.1 * spread)
+    upper, lower = ours.high - ours.mean, ours.mean - ours.low
+    assert upper - lower > 0.2 * spread  # which the normal approximation has not
 
 
 def test_summary_is_seeded_and_independent_of_order() -> None:

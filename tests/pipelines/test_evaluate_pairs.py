@@ -202,7 +202,8 @@ def test_decoding_overlaps_computing_and_runs_only_a_little_ahead(tmp_path: Path
 
 def peak_of(count: int, folder: Path) -> float:
     measures = measures_of(["l2", "fid-inception", "kid-inception"], 128)
-    reset_peak_memory(torch.device("cpu"))
+    if "since it started" in reset_peak_memory(torch.device("cpu")):
+        pytest.skip("the peak of memory cannot be watched anew here, and would show nothing")
     before = peak_memory_mb(torch.device("cpu"))
     evaluate_pairs(Counting(count=count, size=64), measures, 50, folder)
     return peak_memory_mb(torch.device("cpu")) - before

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,54 @@ def test_floats_may_fail_and_are_not_quantised(folders: tuple[Path, Path]) -> No
     assert found["scores"]["psnr@32/1"]["n_failed"] == 1
 
 
+def test_pictures_of_every_kind(folders: tuple[Path, Path]) -> None:
+    real, fake = (folder / "sub" for folder in folders)
+    few = (picture(0) // 64 * 64).astype(np.uint8)  # 64 colours, so a palette holds them all
+    grey = Image.fromarray(picture(1)).convert("L")
+    palette = Image.fromarray(few).quantize(64, dither=Image.Dither.NONE)
+    opaque = Image.fromarray(picture(2)).convert("RGBA")
+    for number, written in enumerate((palette, grey, opaque)):
+        written.convert("RGB").save(real / f"{number}.png")
+        written.save(fake / f"{number}.png")
+    for folder in (real, fake):
+        (folder / "3.png").rename(folder / "3.PNG")
+    found, lines = scored(folders)
+    assert lines == []
+    assert [row["l2@32/1"] for row in found["images"][:3]] == [0, 0, 0]
+    assert found["images"][3]["reconstruction"] == "sub/3.PNG"
+    # What would lose something as 8-bit RGB is refused by its head, before any picture is measured.
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)).save(fake / "4.png")
+    (fake / "5.png").unlink()
+    Image.fromarray(picture(5)).convert("CMYK").save(fake / "5.jpg")
+    (fake / "6.png").unlink()
+    Image.fromarray(picture(6)).save(fake / "6.webp", save_all=True, append_images=[grey.convert("RGB")])
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)).save(real / "7.png")
+    pairs = pair_folders(*folders, PIXELS)
+    assert [line.partition("' ")[2] for line in pairs.problems.unreadable] == [
+        "has channels 'I;16'", "has channels 'CMYK'", "holds 2 pictures", "has channels 'I;16'"
+    ]  # fmt: skip
+    # Without its real image there is no pair; a reconstruction that cannot be read is a failed one.
+    assert (len(pairs), pairs.headless) == (9, {4, 5, 6})
+
+
+def test_a_turned_png_has_the_size_it_is_read_with(tmp_path: Path) -> None:
+    flat = Image.fromarray(picture(0)[:20])
+    exif = flat.getexif()
+    exif[0x0112] = 6
+    flat.save(tmp_path / "turned.png", exif=exif)
+    assert size_of(tmp_path / "turned.png") == (20, 32) == read(tmp_path / "turned.png").shape[1::-1]
+
+
+def test_a_reason_is_found_again_when_a_finished_run_is_asked_again(folders: tuple[Path, Path]) -> None:
+    file = folders[1] / "sub" / "3.png"
+    Image.fromarray(np.full((32, 32, 4), 100, np.uint8)).save(file)
+    reason = f"unreadable: '{file}' has transparent pixels"
+    for _ in range(2):  # the second time from finished chunks
+        with pytest.raises(ReinvertError, match="1 unreadable"):
+            scored(folders)
+        assert scored(folders, INCOMPLETE)[1] == [reason]
+
+
 def test_reading(tmp_path: Path) -> None:
     for array, reason in (
         (np.zeros((4, 4)), "give \\(H, W, 3\\)"),
@@ -158,6 +208,30 @@ def test_names_decide_and_suffixes_do_not(folders: tuple[Path, Path]) -> None:
     assert pairs.files[1] == ("sub/1.png", "sub/1.bmp")
 
 
+def test_one_name_may_be_spelt_with_combining_marks(folders: tuple[Path, Path]) -> None:
+    # As macOS writes names: the same text for a reader, other bytes.
+    for folder, form in zip(folders, ("NFC", "NFD"), strict=True):
+        (folder / "sub" / "0.png").rename(folder / "sub" / unicodedata.normalize(form, "Zoë é.png"))
+    pairs = pair_folders(*folders, PIXELS)
+    assert not pairs.problems
+    assert len(pairs) == 10
+    for form in ("NFC", "NFD"):
+        Image.fromarray(picture(0)).save(folders[1] / "sub" / unicodedata.normalize(form, "Zoë é.png"))
+    with pytest.raises(ReinvertError, match="have one name"):
+        pair_folders(*folders, PIXELS)
+
+
+def test_a_name_that_no_result_file_can_hold_is_refused_at_once(folders: tuple[Path, Path]) -> None:
+    name = os.fsdecode(b"\xff.png")
+    for folder in folders:
+        try:
+            (folder / "sub" / "0.png").rename(folder / "sub" / name)
+        except OSError:
+            pytest.skip("this file system takes no such names")
+    with pytest.raises(ReinvertError, match="not UTF-8; rename it"):
+        scored(folders)
+
+
 def test_protocols_that_pair_by_position_or_bring_images_to_a_size(folders: tuple[Path, Path]) -> None:
     real, fake = folders
     by_position = [protocols.get("hyperinverter-psnr")]
@@ -186,8 +260,12 @@ def test_folders_without_pairs(folders: tuple[Path, Path], tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     with pytest.raises(ReinvertError, match="holds no pictures"):
         pair_folders(folders[0], tmp_path / "empty", PIXELS)
-    with pytest.raises(ReinvertError, match="is not a folder"):
-        pair_folders(folders[0], tmp_path / "none", PIXELS)
+    for no_folder in (tmp_path / "none", folders[0] / "sub" / "0.png"):
+        with pytest.raises(ReinvertError, match="is not a folder"):
+            pair_folders(folders[0], no_folder, PIXELS)
+    # A perfect score of images against themselves is nobody's aim.
+    with pytest.raises(ReinvertError, match="are one folder"):
+        pair_folders(folders[0], folders[0].parent / "fake" / ".." / "real", PIXELS)
     Image.fromarray(picture(0)).save(tmp_path / "empty" / "other.png")
     with pytest.raises(ReinvertError, match="no pair can be scored"):
         scored((folders[0], tmp_path / "empty"), INCOMPLETE)
@@ -275,6 +353,19 @@ def test_a_real_image_that_does_not_decode_stops_the_run(folders: tuple[Path, Pa
         scored(folders, INCOMPLETE)
 
 
+def test_images_that_a_formula_does_not_take_are_one_line(folders: tuple[Path, Path]) -> None:
+    np.save(folders[0] / "sub" / "3.npy", np.full((32, 32, 3), np.nan, np.float32))
+    (folders[0] / "sub" / "3.png").unlink()
+    with pytest.raises(ReinvertError, match="l2@32/1 cannot measure these images: images must be finite"):
+        scored(folders)
+    for folder in folders:
+        for path in (folder / "sub").iterdir():
+            path.unlink()
+        Image.fromarray(picture(0, 8)).save(folder / "sub" / "0.png")
+    with pytest.raises(ReinvertError, match="ssim@8/1 cannot measure.*window of 11 pixels does not fit"):
+        scored(folders, wanted=[protocols.get("ssim")])
+
+
 def test_another_file_under_the_right_name_is_refused(tmp_path: Path) -> None:
     network = protocols.INCEPTION_PYTORCH_FID
     file, beginning = network.files[0]
@@ -297,6 +388,9 @@ def test_the_command(folders: tuple[Path, Path], tmp_path: Path, monkeypatch: py
     assert rows["l2@32/1"]["n_failed"] == "0"
     with open(tmp_path / "out" / "images.csv", newline="") as handle:
         assert len(list(csv.DictReader(handle))) == 10
+    no_folder = CliRunner().invoke(app, [*arguments[:-1], "out/scores.csv"])
+    assert (no_folder.exit_code, no_folder.stdout) == (1, "")
+    assert no_folder.stderr == "error: 'out/scores.csv' is a file; name a folder with --out\n"
     (folders[1] / "sub" / "9.png").unlink()
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 1

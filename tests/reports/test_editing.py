@@ -57,6 +57,21 @@ def test_runs_with_fewer_images_get_no_marks(project: Path, config: Config) -> N
     assert {cell.mark for row in table.rows for cell in row.cells} == {""}  # one run alone has the most images
 
 
+def test_every_table_of_edits_names_its_protocols(project: Path, config: Config) -> None:
+    runs = [run for run in read_edits(config, project / "results") if run.domain == "faces"]
+    ids = next(run for run in runs if not run.reason).measured["protocols"]
+    edited = ["edited_fid", "edited_kid", "edited_id", "consistency", "endpoint_lpips"]
+    expected = [
+        (editing.change_table("faces", "age", runs), ["changes"]),
+        (editing.interval_table("faces", "age", runs), ["changes"]),
+        (editing.quality_table("faces", runs), edited),
+        *((table, ["follows_content"]) for table in editing.mixing_tables("faces", runs)),
+    ]
+    for table, names in expected:
+        words = " ".join(span.text for note in table.notes for span in note)
+        assert [name for name in names if ids[name] not in words] == [], table.identifier
+
+
 def test_quality_and_mixing_say_what_there_is_not(built: ReportPaths) -> None:
     quality, mixing = _rows(built, "edited-faces"), _rows(built, "mixing-shares-faces")
     ends = _rows(built, "mixing-intervals-faces")

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from core.errors import ReinvertError
+from metrics import registry
 from reports import markdown
-from reports.claims import bars, chapters, measured, paper_tables, record
+from reports.claims import bars, chapters, measured, names, paper_tables, record
 from reports.claims import judged as verdicts
-from reports.claims.evidence import Cell, Evidence, Missing, Value, rounded
+from reports.claims.evidence import Cell, Evidence, Missing, Value, rounded, valued
 from reports.claims.judge import VERDICTS
 from reports.claims.published import read_published
 from reports.model import Report, numbered, text
@@ -225,8 +226,35 @@ def test_measured_numbers_stand_in_a_table_of_their_own():
     notes = " ".join(span.text for note in table.notes for span in note)
     assert "Not comparable" in notes
     assert "Not measured: pti, e4e, restyle-e4e, hyperinverter" in notes
+    # Ids, not names: what a number means stands under its table, and of how many images it is.
+    assert "Protocols:  l2-8bit@64/1 ,  lpips-alex-embedded@64/1 ." in notes
+    assert "Images: 64 (L2)." in notes
     assert paper_tables.measured_table(layout("feature-style-2"), some_evidence()) is None
     assert paper_tables.measured_table(layout("e2style-iv"), some_evidence()) is None  # of churches, which has nothing
+
+
+def test_measured_fid_says_of_how_many_images_it_is():
+    evidence = some_evidence()
+    for method, n in (("psp", 16), ("optimization-w-plus", 128)):
+        evidence.cells[Cell("faces", method, "fid")] = valued(20.0, None, None, "fid", n, n_failed=n // 16)
+        evidence.cells[Cell("faces", method, "id")] = valued(0.5, 0.4, 0.6, "id", 16, n_failed=0)
+    table = paper_tables.measured_table(layout("hyperinverter-1"), evidence)
+    assert {column.key: column.label for column in table.columns}["fid"] == "FID (n = 16 to 128)"
+    notes = " ".join(span.text for note in table.notes for span in note)
+    assert "fid-embedded@64/1" in notes
+    assert "Images: 64 (L2); 16, 0 failed (ID); 16 to 128, 1 to 8 failed (FID)." in notes
+
+
+def test_ids_of_edits_are_those_that_editing_states():
+    from metrics import editing
+
+    stated = {name: names.metric(name).protocol for name in names.metrics() if names.metric(name).protocol}
+    for name, protocol in editing.EDITED_PROTOCOLS.items():
+        if f"{name}_edited" in stated:
+            assert stated[f"{name}_edited"] == protocol
+    assert {value for name, value in stated.items() if "_delta" in name} == {editing.EDITABILITY_PROTOCOL}
+    assert stated["follows_content"] == editing.MIXING_PROTOCOL
+    assert stated["endpoint_lpips"] == registry.get("lpips").protocol
 
 
 def test_only_paper_scale_stands_beside_the_published_numbers():
