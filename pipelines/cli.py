@@ -525,6 +525,31 @@ def editability(
     )
 
 
+@app.command("inspect")
+def inspect_run(
+    run: Annotated[str, typer.Argument(help="A run under `runs` in params.yaml.")],
+    params: Params = PARAMS,
+    weights: Weights = WEIGHTS,
+    data: Data = DATA,
+    results: Results = RESULTS,
+    device: Device = "auto",
+    scale: Scale = SCALE,
+) -> None:
+    """Look at what a method changes from step to step: image, code and weights."""
+    from core.config import validated
+
+    config = load_config(params).at_scale(scale)
+    _known("run", run, config.runs)
+    _check_recipe(config, config.runs[run].domain)
+    from pipelines.inspection_config import Inspection
+
+    settings = validated(Inspection, config.inspection, f"{params}: inspection")
+    from pipelines.inspection import inspection
+
+    found = inspection(run, config, settings, weights, data, results / run, _device(device))
+    print(f"{run}: {found['status']}, {found['n']} images{', ' if found['reason'] else ''}{found['reason']}")
+
+
 @app.command()
 def report(
     params: Params = PARAMS,
