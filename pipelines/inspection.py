@@ -55,6 +55,7 @@ class Seen:
         steps: numbers of the yields, S of them.
         drawn: (S, B, H, W, 3) uint8.
         maps: (S - 1, B, H, W) colour distance between neighbouring yields, NaN where one of them is not finite.
+        errors: (S, B, H, W) colour distance of every yield to the image.
         squared: (S - 1, B, L, D) squared change of the styles.
         weights: by the generator's name of a convolution's weight (B,) mean absolute change, in the last yield.
     """
@@ -62,6 +63,7 @@ class Seen:
     steps: list[int] = field(default_factory=list)
     drawn: list[NDArray[np.uint8]] = field(default_factory=list)
     maps: list[NDArray[np.float64]] = field(default_factory=list)
+    errors: list[NDArray[np.float64]] = field(default_factory=list)
     squared: list[NDArray[np.float64]] = field(default_factory=list)
     weights: list[dict[str, NDArray[np.float64]]] = field(default_factory=list)
 
@@ -106,11 +108,12 @@ def look(inverter: Inverter, pixels: NDArray[np.uint8], batch: int, seed: int, e
         real = to_float(torch.from_numpy(pixels[start : start + batch]).to(inverter.generator.device))
         before: tuple[Step, torch.Tensor] | None = None
         steps: list[int] = []
-        drawn_here, maps, squared = [], [], []
+        drawn_here, errors, maps, squared = [], [], [], []
         for step in _yields(inverter.invert(real, seed), every_yield):
             drawn = inverter.draw(step.code)
             steps.append(step.step)
             drawn_here.append(to_bytes(drawn.nan_to_num()).cpu().numpy())
+            errors.append(change.colour_distance(real, drawn).double().cpu().numpy())
             if before is not None:
                 maps.append(change.colour_distance(before[1], drawn).double().cpu().numpy())
                 moved = (step.code.styles - before[0].code.styles).detach().double()
@@ -124,10 +127,13 @@ def look(inverter: Inverter, pixels: NDArray[np.uint8], batch: int, seed: int, e
             raise ReinvertError(f"the method yields {steps} for some images and {seen.steps} for others")
         seen.steps = steps
         seen.drawn.append(np.stack(drawn_here))
+        seen.errors.append(np.stack(errors))
         seen.maps.append(np.stack(maps))
         seen.squared.append(np.stack(squared))
         residuals = before[0].code.weight_residuals or {}
-        seen.weights.append({name: change.weight_change(residual).cpu().numpy() for name, residual in residuals.items()})
+        seen.weights.append(
+            {name: change.weight_change(residual).cpu().numpy() for name, residual in residuals.items()}
+        )
     return seen
 
 
@@ -157,9 +163,9 @@ def measure(inverter: Inverter, pixels: NDArray[np.uint8], settings: Inspection,
         every_yield: see `look`.
 
     Returns:
-        What inspection.json says of it, and the arrays of inspection.npz: `change_maps` (S - 1, H, W) float32, means
-        over the images; `inputs` (shown, H, W, 3) and `drawn` (S, shown, H, W, 3) uint8. An image that is not finite at
-        one of the steps is in no mean and counted in `n_failed`.
+        What inspection.json says of it, and the arrays of inspection.npz: `change_maps` (S - 1, H, W) and `error_maps`
+        (S, H, W) float32, means over the images; `inputs` (shown, H, W, 3) and `drawn` (S, shown, H, W, 3) uint8. An
+        image that is not finite at one of the steps is in no mean and counted in `n_failed`.
 
     Raises:
         ReinvertError: see `look`; a group of styles that the generator has not.
@@ -184,6 +190,7 @@ def measure(inverter: Inverter, pixels: NDArray[np.uint8], settings: Inspection,
     shown = slice(0, settings.shown)
     return record, {
         "change_maps": maps[:, good].mean(axis=1).astype(np.float32),
+        "error_maps": np.concatenate(seen.errors, axis=1)[:, good].mean(axis=1).astype(np.float32),
         "inputs": pixels[shown],
         "drawn": np.concatenate(seen.drawn, axis=1)[:, shown],
     }
