@@ -1,8 +1,8 @@
 """How much an inversion changes from one step to the next: in the image, in the code and in the generator's weights.
 
-ReStyle (Alaluf et al. 2021) asks where and how much each step changes the image (Section 4.2, Figures 6 and 7) and which
-styles it moves (Appendix B, Eqs. 5 and 6, Figure 15); HyperInverter (Dinh et al. 2022) where its second phase changes
-the image (Appendix C.2, Figure 12) and which convolutions it changes (Section 4.4, Figures 8 and 11).
+ReStyle (Alaluf et al. 2021) asks where and how much each step changes the image (Section 4.2, Figures 6 and 7) and
+which styles it moves (Appendix B, Eqs. 5 and 6, Figure 15); HyperInverter (Dinh et al. 2022) where its second phase
+changes the image (Appendix C.2, Figure 12) and which convolutions it changes (Section 4.5, Figures 8 and 11).
 """
 
 from __future__ import annotations

@@ -97,8 +97,6 @@ def build_report(
     claims = judged.judge_all(evidence(runs, results_dir), paper_scale(results_dir))
     chapters.draw(claims, figures, FULL_WIDTH)
     inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)
-    errors = [block for domain in domains
-              for block in inspecting.errors(domain, [run for run in runs if run.domain == domain], figures, FULL_WIDTH)]  # fmt: skip
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -110,7 +108,7 @@ def build_report(
                 sections.summary(material, judged.summary_line(claims)),
                 sections.reconstruction(material),
                 sections.quality_time(material),
-                inspecting.extended(sections.comparison(material), errors),
+                inspecting.extended(sections.comparison(material), inspecting.errors(runs, figures, FULL_WIDTH)),
                 editing.directions_section(directions, drawn),
                 editing.editability_section(edits, drawn),
                 sections.failures(material),

@@ -19,7 +19,7 @@ from reports.drawing import STYLE, save
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MAGNITUDE = "cividis"
+MAGNITUDE = "viridis"
 SIGNED = "PuOr_r"
 TIMES = 2
 """By how much pixels are enlarged inside the file, so that no viewer smooths them into each other."""

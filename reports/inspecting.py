@@ -29,8 +29,6 @@ ROWS = 10
 """Methods in one grid of error maps."""
 SHOWN = (3, 2)
 """Images of an error grid: in-distribution and out-of-distribution."""
-CLIP = 0.995
-"""Share of all pixels that the scale of error maps covers."""
 PHASES = {
     "hyperinverter": ("hyperinverter", "code in W → changed weights"),
     "pti": ("hyperinverter", "pivot → tuned weights"),
@@ -88,8 +86,10 @@ def _steps(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[Bl
                 "Figures 6 and 7). Bright is much change: the distance of colours between one step's image and the "
                 "next one's, root mean square over the channels. Of each method the upper row scales every step by "
                 "itself, to the number under it, and shows where the step is busy; the lower row has one scale for "
-                "all steps and shows how fast changes fade. Step 1 of ReStyle is the way from the image of the average "
-                "code, so it dwarfs the others; naive iteration has its first pass as step 1 and no change there. "
+                "all steps, with each map's mean under it, and shows how fast changes fade. A scale ends at the value "
+                f"that {figures.CLIP:.1%} of its pixels stay below. Step 1 of ReStyle is the way from the image of the "
+                "average code, so it dwarfs the others; naive iteration has its first pass as step 1 and no change "
+                "there. "
                 "Look for: from background and outline in early steps to eyes and hair in later ones, and fading."
             ),
             alternative=f"Heat maps of the mean change at every step on {domain}, two rows per method",
@@ -98,15 +98,16 @@ def _steps(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[Bl
     if iterative:
         name = f"steps-{domain}-latents"
         figures.latent_lines(iterative, folder, name, LANDSCAPE)
-        groups = iterative[0].measured["settings"]["groups"]
-        styles = ", ".join(f"{group}: styles {start} to {end - 1}" for group, (start, end) in groups.items())
+        ranges = iterative[0].measured["settings"]["groups"]
+        styles = ", ".join(f"{name}: styles {ranges[name][0]} to {ranges[name][1] - 1}" for name in iterative[0].groups)
         blocks.append(Figure(
             identifier=name,
             caption=text(
-                f"Which styles does every step move? On **{domain}** (ReStyle's Figure 15). Change of a style: the norm "
-                f"of its mean squared change over the images (Eqs. 5 and 6), averaged over a group ({styles}); bands "
-                "are 95 % bootstrap intervals over images. The axis is logarithmic and the same for all methods. Look "
-                "for: coarse above fine in early steps, as the paper reports for cars, and lines that go on falling."
+                f"Which styles does every step move? On **{domain}** (ReStyle's Figure 15). Change of a style: the "
+                f"norm of its mean squared change over the images (Eqs. 5 and 6), averaged over a group ({styles}); "
+                "bands are 95 % bootstrap intervals over images. The axis is logarithmic and the same for all methods. "
+                "Look for: coarse above fine in early steps, as the paper reports for cars, and lines that go on "
+                "falling."
             ),
             alternative=f"Lines of latent change over steps on {domain} for coarse, medium and fine styles",
             vector=True,
@@ -124,7 +125,8 @@ def _images(inspected: Sequence[Inspected]) -> str:
 
 def _step_table(domain: str, inspected: Sequence[Inspected]) -> Table:
     numbers = sorted({step for one in inspected for step in one.steps[1:]})
-    columns = [Column(key="method", label="Method", align="left"), Column(key="change", label="Change of", align="left"),
+    columns = [Column(key="method", label="Method", align="left"),
+               Column(key="change", label="Change of", align="left"),
                *[Column(key=f"step_{number}", label=str(number)) for number in numbers],
                Column(key="n", label="n"), Column(key="n_failed", label="Failed")]  # fmt: skip
     rows = []
@@ -132,7 +134,7 @@ def _step_table(domain: str, inspected: Sequence[Inspected]) -> Table:
         counts = [plain(one.n), plain(int(one.measured["n_failed"]))]
         image = {entry["step"]: float(entry["mean"]) for entry in one.measured["image_change"]}
         lines = [("image", image, 4)]
-        for group in one.measured["latent_change"][0]["groups"]:
+        for group in one.groups:
             lines.append((f"{group} styles", {entry["step"]: float(entry["groups"][group]["value"])
                                               for entry in one.measured["latent_change"]}, 3))  # fmt: skip
         for number, (label, values, decimals) in enumerate(lines):
@@ -176,7 +178,10 @@ def _weights(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[
     parts = [{layer["layer"]: layer for layer in one.measured["weight_change"]["layers"]} for one in changing]
     summed = [
         {f"all {kind}": entry for kind, entry in one.measured["weight_change"]["kinds"].items()}
-        | {f"all of {side} px": entry for side, entry in one.measured["weight_change"]["resolutions"].items()}
+        | {
+            f"all of {side} px": one.measured["weight_change"]["resolutions"][side]
+            for side in sorted(one.measured["weight_change"]["resolutions"], key=int)
+        }
         for one in changing
     ]
     rows = []
@@ -214,10 +219,10 @@ def _phases(domain: str, paper: str, inspected: Sequence[Inspected], runs: Seque
         identifier=name,
         caption=text(
             f"What does a later phase change, and does it help? On **{domain}** (HyperInverter's Figures 12 and 13). "
-            "Left: mean change from before to after, on each map's own scale and on one for all rows; then by how much "
-            "the mean error, the distance of colours to the input, grows, with its mean over the pixels below: purple "
-            f"is better, orange worse. Means over test images ({counts}). Right: examples, of which the last picture is "
-            "the change. Look for: change where detail is, and purple wherever there is change."
+            "Left: mean change from before to after, on each map's own scale and, where there are several rows, on one "
+            "for all; then by how much the mean error, the distance of colours to the input, grows, with its mean over "
+            f"the pixels below: purple is better, orange worse. Means over test images ({counts}). Right: examples, of which the last "
+            "picture is the change. Look for: change where detail is, and purple wherever there is change."
         ),
         alternative=f"Heat maps of the change from one phase to the next on {domain}, with examples",
         vector=True,
@@ -252,21 +257,24 @@ def _of_runs(one: Inspected, words: str, runs: Sequence[Run]) -> list[Transition
                        after.inputs[places], before.outputs[places], after.outputs[places])]  # fmt: skip
 
 
-def errors(domain: str, runs: Sequence[Run], folder: Path, width: float) -> list[Block]:
-    """Where methods err: grids of error maps, one per part of the domain's methods.
+def errors(runs: Sequence[Run], folder: Path, width: float) -> list[Block]:
+    """Where methods err: for every domain grids of error maps, one per part of its methods.
 
     Args:
-        domain: its name.
-        runs: of the domain; those that failed have no maps.
+        runs: of all domains; those that failed have no maps.
         folder: where the drawings go.
         width: of a figure, in inches.
     """
     done = [run for run in runs if not run.failed]
-    if not done:
-        return []
+    domains = dict.fromkeys(run.domain for run in done)
+    return [block for domain in domains
+            for block in _errors(domain, [run for run in done if run.domain == domain], folder, width)]  # fmt: skip
+
+
+def _errors(domain: str, done: Sequence[Run], folder: Path, width: float) -> list[Block]:
     chosen = chosen_images(done, *SHOWN)
     maps = {run.name: figures.distance(run.inputs, run.outputs) for run in done}
-    top = figures.top_of(list(maps.values()), CLIP)
+    top = figures.top_of(list(maps.values()), figures.CLIP)
     marked = [bool(done[0].per_image["out_of_distribution"].loc[image]) for image in chosen]
     heads = [f"#{image}" + (" OOD" if mark else "") for image, mark in zip(chosen, marked, strict=True)]
     parts = math.ceil(len(done) / ROWS)
@@ -285,9 +293,10 @@ def errors(domain: str, runs: Sequence[Run], folder: Path, width: float) -> list
             caption=text(
                 f"Where does each method err on **{domain}**{words}? Distance of colours between input and "
                 "reconstruction, root mean square over the channels, dark for none; first the mean over all "
-                f"{_count(done)} test images of a run, then the images of the comparison above, out-of-distribution "
-                "ones last, each with its mean. One scale for all methods of the domain; it ends at the value that "
-                f"{CLIP:.1%} of all pixels stay below. Look for: edges, hair and background that a method gives up."
+                f"{_count(done)} test images of a run, then some images, spread evenly and not chosen, "
+                "out-of-distribution ones last, each with its mean. One scale for all methods of the domain; it ends at "
+                f"the value that {figures.CLIP:.1%} of all pixels stay below. Look for: edges, hair and background "
+                "that a method gives up."
             ),
             alternative=f"Error heat maps of every method on {domain}",
             vector=True,

@@ -21,6 +21,8 @@ GROUP_LOOKS = {"coarse": 0, "medium": 1, "fine": 2}
 """Numbers in the palette."""
 LAYERS = {"convolution": ("convolution", PALETTE[0], ""), "torgb": ("toRGB", PALETTE[1], "////")}
 UNIT = "0: equal, 1: from black to white"
+CLIP = 0.995
+"""Share of the pixels that a scale covers; the rest is drawn like its end, lest one pixel darken a map."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,12 @@ def distance(one: Pixels, other: Pixels) -> Map:
 
 def step_maps(inspected: Sequence[Inspected], folder: Path, identifier: str, width: float, tallest: float) -> None:
     """ReStyle's Figures 6 and 7: for every method one row of maps scaled each by itself and one on a common scale."""
-    # The first yield of what starts from the average image is that image, so that its first change is step 1's.
     numbers = sorted({step for one in inspected for step in one.steps[1:]})
     lines = []
     for position, one in enumerate(inspected):
         assert one.maps is not None
         maps = dict(zip(one.steps[1:], one.maps, strict=True))
-        top = top_of(list(maps.values()))
+        top = top_of(list(maps.values()), CLIP)
         own: list[Panel | None] = []
         common: list[Panel | None] = []
         for number in numbers:
@@ -68,12 +69,12 @@ def step_maps(inspected: Sequence[Inspected], folder: Path, identifier: str, wid
                 own.append(None)
                 common.append(None)
                 continue
-            highest = top_of([maps[number]])
+            highest = top_of([maps[number]], CLIP)
             own.append(Panel(maps[number], 0, highest, note=f"to {highest:.2g}"))
-            common.append(Panel(maps[number], 0, top))
+            common.append(Panel(maps[number], 0, top, note=f"mean {maps[number].mean():.2g}"))
         lines.append(Line(f"{one.method}\neach by itself", own, new_group=position > 0))
         lines.append(Line(f"all together,\nto {top:.2g}", common))
-    bars = [Bar(f"share of the row's or the map's end of scale (in colour distance; {UNIT})", 0, 1)]
+    bars = [Bar(f"share of where the scale of the map, or of the row, ends (in colour distance; {UNIT})", 0, 1)]
     grid(lines, [f"step {number}" for number in numbers], folder, identifier, width, bars, tallest=tallest)
 
 
@@ -93,7 +94,7 @@ def latent_lines(inspected: Sequence[Inspected], folder: Path, identifier: str, 
             first = first or axes
             changes = one.measured["latent_change"]
             steps = [change["step"] for change in changes]
-            for look, group in enumerate(changes[0]["groups"]):
+            for look, group in enumerate(one.groups):
                 entries = [change["groups"][group] for change in changes]
                 colour = PALETTE[GROUP_LOOKS.get(group, look)]
                 axes.fill_between(steps, [entry["low"] for entry in entries], [entry["high"] for entry in entries],
@@ -152,28 +153,30 @@ def phase_maps(transitions: Sequence[Transition], folder: Path, identifier: str,
     """HyperInverter's Figures 12 and 13: what a phase changes and whether that helps, on average and on examples."""
     examples = min(len(one.inputs) for one in transitions)
     changes = [distance(one.before[:examples], one.after[:examples]) for one in transitions]
-    top, example_top = top_of([one.change for one in transitions]), top_of(changes, 0.995)
-    most = top_of([abs(one.error_change) for one in transitions])
+    top, example_top = top_of([one.change for one in transitions], CLIP), top_of(changes, CLIP)
+    most = top_of([abs(one.error_change) for one in transitions], CLIP)
+    several = len(transitions) > 1
     lines = []
     for one, moved in zip(transitions, changes, strict=True):
-        own = top_of([one.change])
+        own = top_of([one.change], CLIP)
         panels: list[Panel | None] = [
             Panel(one.change, 0, own, note=f"to {own:.2g}"),
-            Panel(one.change, 0, top),
+            *([Panel(one.change, 0, top, note=f"mean {one.change.mean():.2g}")] if several else []),
             Panel(one.error_change, -most, most, SIGNED, note=f"mean {one.error_change.mean():+.3f}".replace("-", "−")),
         ]
         for number in range(examples):
             panels += [Panel(one.inputs[number]), Panel(one.before[number]), Panel(one.after[number]),
                        Panel(moved[number], 0, example_top)]  # fmt: skip
         lines.append(Line(one.name, panels))
-    heads = ["change,\nown scale", "change,\none scale", "error,\nafter − before"]
+    heads = ["change,\nown scale", *(["change,\none scale"] if several else []), "error,\nafter − before"]
+    first = len(heads)
     heads += [head for _ in range(examples) for head in ("input", "before", "after", "change")]
     bars = [
-        Bar("mean change, on one scale", 0, top),
+        Bar(f"mean change{', on one scale' if several else ''}", 0, top),
         Bar("error, after − before; purple: better", -most, most, SIGNED),
         Bar("change of an example, clipped above", 0, example_top),
     ]
-    grid(lines, heads, folder, identifier, width, bars, [3 + 4 * number for number in range(examples)],
+    grid(lines, heads, folder, identifier, width, bars, [first + 4 * number for number in range(examples)],
          tallest=tallest)  # fmt: skip
 
 
@@ -225,7 +228,7 @@ def insertion_layer_grid(
         raise ValueError("the variants are of different images, so they cannot stand beside each other")
     shown = min(images, len(originals))
     errors = {layer: distance(outputs, originals) for layer, outputs, _ in variants}
-    top = top_of([errors[layer][:shown] for layer in errors], 0.995)
+    top = top_of([errors[layer][:shown] for layer in errors], CLIP)
     lines = [Line("input", [None, *(cell for image in originals[:shown] for cell in (Panel(image), None))])]
     for layer, outputs, _ in variants:
         mean = errors[layer].mean(axis=0)

@@ -57,6 +57,12 @@ class Inspected:
         return steps
 
     @property
+    def groups(self) -> list[str]:
+        """Names of the groups of styles, coarsest first."""
+        ranges: Mapping[str, Sequence[int]] = self.measured["settings"]["groups"]
+        return sorted(ranges, key=lambda name: ranges[name][0])
+
+    @property
     def of_passes(self) -> bool:
         """Whether its steps are passes of one encoder, or of one after the other, not two different phases."""
         return self.kind in ("restyle", "naive_iteration", "e2style")
