@@ -221,8 +221,9 @@ def _phases(domain: str, paper: str, inspected: Sequence[Inspected], runs: Seque
             f"What does a later phase change, and does it help? On **{domain}** (HyperInverter's Figures 12 and 13). "
             "Left: mean change from before to after, on each map's own scale and, where there are several rows, on one "
             "for all; then by how much the mean error, the distance of colours to the input, grows, with its mean over "
-            f"the pixels below: purple is better, orange worse. Means over test images ({counts}). Right: examples, of which the last "
-            "picture is the change. Look for: change where detail is, and purple wherever there is change."
+            f"the pixels below: purple is better, orange worse. Means over test images ({counts}). Right: examples, of "
+            "which the last picture is the change. Look for: change where detail is, and purple wherever there is "
+            "change."
         ),
         alternative=f"Heat maps of the change from one phase to the next on {domain}, with examples",
         vector=True,
@@ -294,8 +295,8 @@ def _errors(domain: str, done: Sequence[Run], folder: Path, width: float) -> lis
                 f"Where does each method err on **{domain}**{words}? Distance of colours between input and "
                 "reconstruction, root mean square over the channels, dark for none; first the mean over all "
                 f"{_count(done)} test images of a run, then some images, spread evenly and not chosen, "
-                "out-of-distribution ones last, each with its mean. One scale for all methods of the domain; it ends at "
-                f"the value that {figures.CLIP:.1%} of all pixels stay below. Look for: edges, hair and background "
+                "out-of-distribution ones last, each with its mean. One scale for all methods of the domain; it ends "
+                f"at the value that {figures.CLIP:.1%} of all pixels stay below. Look for: edges, hair and background "
                 "that a method gives up."
             ),
             alternative=f"Error heat maps of every method on {domain}",
