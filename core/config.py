@@ -100,6 +100,10 @@ class Config(Strict):
     """How editing directions are found."""
     editability: dict[str, Any] = {}
     """How edits of runs are measured."""
+    inspection: dict[str, Any] = {}
+    """How the steps of runs are looked at."""
+    inspected: tuple[str, ...] = ()
+    """Runs whose steps are looked at: those of several passes or phases."""
     evaluation: EvaluationConfig | None = None
     """How runs are measured; None where nothing is, as when only photos are inverted."""
     tolerances: Tolerances | None = None
@@ -116,6 +120,9 @@ class Config(Strict):
                 raise ValueError(f"run '{name}' names the domain '{run.domain}', which is not under 'domains'")
             if run.method not in self.methods:
                 raise ValueError(f"run '{name}' names the method '{run.method}', which is not under 'methods'")
+        for name in self.inspected:
+            if name not in self.runs:
+                raise ValueError(f"inspected names '{name}', which is not under 'runs'")
         for scale, changes in self.scales.items():
             for name in set(changes.methods) - set(self.methods):
                 raise ValueError(f"scales.{scale}.methods.{name}: no such method under 'methods'")

@@ -35,7 +35,6 @@ class Metric:
         unit: unit or scale of the number on the embedded scale, in words.
         decimals: decimals to print.
         how: the protocol of the embedded scale.
-        anytime: whether it is measured at every yield of an inverter (the quality-time curve).
     """
 
     name: str
@@ -44,7 +43,6 @@ class Metric:
     unit: str
     decimals: int
     how: Protocol
-    anytime: bool = False
 
     @property
     def protocol(self) -> str:
@@ -84,21 +82,21 @@ METRICS: Registry[Metric] = Registry("metric")
 
 _IN_TABLE_ORDER = (
     Metric("l2", "lower", "L2 ↓", "mean squared error, images in [0, 1]", 4,
-           _embedded("l2-8bit", "l2", "metrics.pixel:l2", worst=1.0), anytime=True),
+           _embedded("l2-8bit", "l2", "metrics.pixel:l2", worst=1.0)),
     Metric("lpips", "lower", "LPIPS ↓", "embedded AlexNet, layers weighted equally", 4,
            _embedded("lpips-alex-embedded", "lpips", "metrics.perceptual:Perceptual", "perceptual",
-                     value_range="[-1, 1]", note="no calibration: layers are weighted equally"), anytime=True),
+                     value_range="[-1, 1]", note="no calibration: layers are weighted equally")),
     Metric("ssim", "higher", "SSIM ↑", "Wang et al. 2004, images in [0, 1]", 3,
            _embedded("ssim-8bit", "ssim", "metrics.structure:ssim", worst=-1.0)),
     Metric("ms_ssim", "higher", "MS-SSIM ↑", "Wang et al. 2003, the 3 scales that fit 64 px", 3,
            _embedded("ms-ssim-3-scales-8bit", "ms_ssim", "metrics.structure:ms_ssim", worst=0.0,
                      note="the first three of five scales, their weights divided by their sum")),
     Metric("psnr", "higher", "PSNR ↑", "dB, peak 1 on images in [0, 1], at most 100", 2,
-           _embedded("psnr-8bit", "psnr", "metrics.pixel:psnr", worst=0.0), anytime=True),
+           _embedded("psnr-8bit", "psnr", "metrics.pixel:psnr", worst=0.0)),
     Metric("id", "higher", "ID ↑", "cosine of embedded identity embeddings", 3,
            _embedded("id-cosine-embedded", "id", "metrics.identity:IdentitySimilarity", "identity-judge",
                      value_range="[-1, 1]", worst=-1.0,
-                     note="no detection: test images are aligned by construction"), anytime=True),
+                     note="no detection: test images are aligned by construction")),
     Metric("fid", "lower", "FID ↓", "Fréchet distance of embedded features", 2,
            _embedded("fid-embedded", "fid", "metrics.distribution:fid", "features", value_range="[-1, 1]")),
     Metric("kid", "lower", "KID x1000 ↓", "unbiased MMD² of embedded features x 1000", 3,
@@ -124,8 +122,3 @@ def names() -> list[str]:
 def per_image_metrics() -> list[Metric]:
     """The metrics with one score per image, in the order of the tables."""
     return [metric for metric in _IN_TABLE_ORDER if metric.per_image]
-
-
-def anytime_metrics() -> list[Metric]:
-    """The metrics measured at every yield."""
-    return [metric for metric in _IN_TABLE_ORDER if metric.anytime]

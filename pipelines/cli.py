@@ -79,6 +79,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "score": score.score,
     "directions": edit.directions,
     "editability": edit.editability,
+    "inspect": measure.inspect_run,
     "report": report.report,
     "check": report.check,
     "calibrate": score.calibrate,

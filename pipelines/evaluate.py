@@ -245,23 +245,20 @@ def _results(
         name: summarise(score, failed, settings.bootstrap_resamples, settings.seed).as_dict()
         for name, score in scores.items()
     }
-    distances = feature_distances(
-        torch.from_numpy(joined["features_real"]),
-        torch.from_numpy(joined["features_fake"]),
-        settings.kid_subsets,
-        settings.kid_subset_size,
-        settings.seed,
-    )
+    real, taken = torch.from_numpy(joined["features_real"]), [chunk["steps"].tolist() for chunk in chunks]
+
+    def distances(fake: NDArray[np.float32]) -> dict[str, float]:
+        subsets = settings.kid_subsets, settings.kid_subset_size, settings.seed
+        return feature_distances(real, torch.from_numpy(fake), *subsets)
+
     counts = {"n": len(failed), "n_failed": int(failed.sum())}
-    metrics |= {name: {"value": value} | counts for name, value in distances.items()}
-    curve: dict[str, Any] = {}
-    for metric in measured:
-        if not metric.anytime:
-            continue
-        steps, series = align(
-            [chunk["steps"].tolist() for chunk in chunks], [c[f"curve_{metric.name}"] for c in chunks]
-        )
-        curve |= {"steps": steps, metric.name: np.concatenate(series, axis=1).mean(axis=1).tolist()}
+    metrics |= {name: {"value": value} | counts for name, value in distances(joined["features_fake"]).items()}
+    steps, series = align(taken, [chunk["curve_features"] for chunk in chunks])
+    of_sets = [distances(features) for features in np.concatenate(series, axis=1)]
+    curve: dict[str, Any] = {"steps": steps} | {name: [one[name] for one in of_sets] for name in of_sets[0]}
+    for name in scores:
+        _, series = align(taken, [chunk[f"curve_{name}"] for chunk in chunks])
+        curve[name] = np.concatenate(series, axis=1).mean(axis=1).tolist()
     timed = timing["curve"]
     # Early answers may leave steps that no timed image took; time stands still there.
     union, (seconds, _) = align(

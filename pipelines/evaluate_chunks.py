@@ -92,33 +92,33 @@ def measure_chunk(
         device: where to compute.
 
     Returns:
-        `steps` (S,), `curve_<metric>` (S, B) for the anytime metrics; of the last yield `score_<metric>` (B,),
-        `failed` (B,) bool, `images` (B, H, W, 3) uint8; `features_real` and `features_fake` (B, d).
+        `steps` (S,), `curve_<metric>` (S, B) for the metrics of single images and `curve_features` (S, B, d) for the
+        others; of the last yield `score_<metric>` (B,), `failed` (B,) bool, `images` (B, H, W, 3) uint8;
+        `features_real` and `features_fake` (B, d).
     """
     real = to_float(torch.from_numpy(pixels).to(device))
-    anytime = [metric for metric in panel.metrics if metric.anytime]
-    at_the_end = [metric for metric in panel.metrics if metric.per_image and not metric.anytime]
+    per_image = [metric for metric in panel.metrics if metric.per_image]
     steps: list[int] = []
-    curve: dict[str, list[Tensor]] = {metric.name: [] for metric in anytime}
-    stored, failed, fake = to_bytes(real), torch.zeros(len(real), dtype=torch.bool), real
+    curve: dict[str, list[Tensor]] = {name: [] for name in (*(metric.name for metric in per_image), "features")}
+    stored, failed = to_bytes(real), torch.zeros(len(real), dtype=torch.bool)
     for step in inverter.invert(real, seed):
         drawn, failed = blank_where_failed(inverter.draw(step.code))
         stored = to_bytes(drawn)
         fake = to_float(stored)
-        for name, score in panel.score(real, fake, failed, anytime).items():
+        for name, score in panel.score(real, fake, failed, per_image).items():
             curve[name].append(score)
+        curve["features"].append(panel.features(fake))
         steps.append(step.step)
     if not steps:
         raise RuntimeError("the inverter yielded no code: every method must yield its answer")
-    scores = {name: values[-1] for name, values in curve.items()} | panel.score(real, fake, failed, at_the_end)
     chunk: Chunk = {f"curve_{name}": torch.stack(values).numpy() for name, values in curve.items()}
-    chunk |= {f"score_{name}": score.numpy() for name, score in scores.items()}
+    chunk |= {f"score_{metric.name}": chunk[f"curve_{metric.name}"][-1] for metric in per_image}
     return chunk | {
         "steps": np.array(steps),
         "failed": failed.cpu().numpy(),
         "images": stored.cpu().numpy(),
         "features_real": panel.features(real).numpy(),
-        "features_fake": panel.features(fake).numpy(),
+        "features_fake": chunk["curve_features"][-1],
     }
 
 

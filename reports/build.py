@@ -19,7 +19,7 @@ from PIL import Image
 from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
-from reports import drawing, editing, editing_pictures, generators, markdown, pdf, pictures, sections
+from reports import drawing, editing, editing_pictures, generators, inspecting, markdown, pdf, pictures, sections
 from reports.claims import chapters, judged
 from reports.claims.measured import digest, evidence, paper_scale
 from reports.claims.record import FILE as VERDICTS_FILE
@@ -27,6 +27,7 @@ from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
 from reports.read import Generator, Run, read_cards, read_generators, read_runs
 from reports.read_edits import read_directions, read_edits
+from reports.read_inspection import read_inspections
 
 FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
@@ -95,6 +96,7 @@ def build_report(
     )  # fmt: skip
     claims = judged.judge_all(evidence(runs, results_dir), paper_scale(results_dir))
     chapters.draw(claims, figures, FULL_WIDTH)
+    inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -106,11 +108,11 @@ def build_report(
                 sections.summary(material, judged.summary_line(claims)),
                 sections.reconstruction(material),
                 sections.quality_time(material),
-                sections.comparison(material),
+                inspecting.extended(sections.comparison(material), inspecting.errors(runs, figures, FULL_WIDTH)),
                 editing.directions_section(directions, drawn),
                 editing.editability_section(edits, drawn),
                 sections.failures(material),
-                *chapters.sections(claims),
+                *chapters.sections(claims, inspected),
                 generators.section(measured, drawn),
                 sections.provenance_section(material),
             ],

@@ -1,13 +1,15 @@
 """Quality-time plots: one look for all, colours that colour-blind readers tell apart, the same bytes every time.
 
-Both axes are logarithmic, as in ReStyle's Figs. 5 and 18, save PSNR's: decibels are a logarithm already. ID is drawn as
-1 - ID so that a logarithm makes sense and, as with L2 and LPIPS, lower is better.
+As in ReStyle's Figs. 5 and 18 encoders are stars, ReStyle is solid, hybrids are dashed and optimisation is green; a
+colour is the encoder that a method is built on. Both axes are logarithmic, save PSNR's, because decibels are a
+logarithm already, and KID's, which may be below zero. Similarities are drawn as 1 minus themselves, so that a logarithm
+makes sense and, as with L2 and LPIPS, lower is better.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,14 +46,29 @@ PANELS: dict[str, tuple[str, Callable[[float], float], bool]] = {
     "l2": ("{} (lower is better)", lambda score: score, True),
     "lpips": ("{} (lower is better)", lambda score: score, True),
     "id": ("1 − {} (lower is better)", lambda score: 1 - score, True),
+    "ssim": ("1 − {} (lower is better)", lambda score: 1 - score, True),
+    "ms_ssim": ("1 − {} (lower is better)", lambda score: 1 - score, True),
     "psnr": ("{} in dB (higher is better)", lambda score: score, False),
+    "fid": ("{} (lower is better)", lambda score: score, True),
+    "kid": ("{} (lower is better)", lambda score: score, False),
 }
+"""By metric, in the order of the panels: what stands at the axis, what is drawn, and whether on a logarithmic axis."""
+OPTIMISATION = "#009E73"
+FAMILIES = {
+    "e4e": "#D55E00", "psp": "#0072B2", "e2style": "#CC79A7", "hyperinverter": "#E69F00", "hfgi": "#56B4E9",
+    "feature-style": "#000000", "idinvert": "#7A7A7A",
+}  # fmt: skip
+"""Colours by what a method's name, or that of its start, contains; the first that fits."""
+STARS = ((5, 1, 0), (4, 1, 0), (6, 1, 0), (8, 1, 0), (3, 1, 0))
+"""Stars of different numbers of points, for encoders of one family."""
+FEW = 2
+"""An encoder with at most so many yields answers once: what comes before is its start or its first phase."""
 
 
 def quality_time(runs: Sequence[Run], names: Sequence[str], folder: Path, identifier: str, width: float) -> int:
     """Draw quality over seconds per image, one panel per metric, as figures/<identifier>.svg and .png.
 
-    Anytime methods are lines through the mean quality at each yield, methods that answer once are stars.
+    Methods that may be stopped are lines through the mean quality at each yield, encoders that answer once are stars.
 
     Args:
         runs: runs of one domain; failed ones are left to the tables.
@@ -68,17 +85,19 @@ def quality_time(runs: Sequence[Run], names: Sequence[str], folder: Path, identi
     from matplotlib.figure import Figure
 
     lost = 0
-    columns = min(2, len(names))
+    columns = min(2 if len(names) <= 4 else 3, len(names))
     lines = math.ceil(len(names) / columns)
+    shown = looks(runs)
     longest = max((len(run.method) for run in runs), default=0)
     legend_columns = max(1, int(width * CHARACTERS_PER_INCH / (longest + 8)))
-    legend_rows = math.ceil(len(runs) / legend_columns)
+    legend_rows = math.ceil(len(shown) / legend_columns)
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, 0.25 + 2.45 * lines + 0.18 * legend_rows), layout="constrained")
+        figure = Figure(figsize=(width, 0.25 + (2.45 if columns < 3 else 2.1) * lines + 0.18 * legend_rows),
+                        layout="constrained")  # fmt: skip
         FigureCanvasAgg(figure)
         for position, name in enumerate(names):
             axes = figure.add_subplot(lines, columns, position + 1)
-            lost += _panel(axes, runs, name)
+            lost += _panel(axes, runs, name, shown)
             if position >= len(names) - columns:
                 axes.set_xlabel("seconds per image, batch 1")
         handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -87,6 +106,35 @@ def quality_time(runs: Sequence[Run], names: Sequence[str], folder: Path, identi
                           frameon=False, handlelength=2.6)  # fmt: skip
         save(figure, folder, identifier)
     return lost
+
+
+def looks(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+    """What the lines and stars of runs look like, by name of the run; failed runs have none.
+
+    Args:
+        runs: of one domain.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    seen: dict[tuple[str, str], int] = {}
+    for run in runs:
+        if run.failed:
+            continue
+        kind = run.group if run.group != "encoder" else "star" if len(run.curve.get("steps", [])) <= FEW else "line"
+        kind = "naive" if "naive-iteration" in run.method else kind
+        start = str(run.record.get("arguments", {}).get("start", ""))
+        words = (start, run.method) if run.group == "hybrid" else (run.method, start)
+        matches = [colour for word in words for part, colour in FAMILIES.items() if part in word]
+        colour = OPTIMISATION if run.group == "optimization" else (matches or ["#7A7A7A"])[0]
+        number = seen[colour, kind] = seen.get((colour, kind), -1) + 1
+        look: dict[str, Any] = {"color": colour, "label": run.method, "clip_on": False}
+        if kind == "star":
+            look |= {"marker": STARS[number % len(STARS)], "markersize": 9.5, "linestyle": "none", "zorder": 3,
+                     "markeredgecolor": "white", "markeredgewidth": 0.5}  # fmt: skip
+        else:
+            style = {"hybrid": "--", "naive": ":"}.get(kind, "-")
+            look |= {"marker": MARKERS[number % len(MARKERS)], "markersize": 3.2, "linewidth": 1.4, "linestyle": style}
+        found[run.name] = look
+    return found
 
 
 def training_curve(points: Sequence[tuple[int, float]], folder: Path, identifier: str, width: float) -> bool:
@@ -131,11 +179,11 @@ def save(figure: Figure, folder: Path, identifier: str) -> None:
         figure.savefig(temporary, format="png", dpi=300, metadata={"Software": None})
 
 
-def _panel(axes: Axes, runs: Sequence[Run], name: str) -> int:
+def _panel(axes: Axes, runs: Sequence[Run], name: str, shown: Mapping[str, Mapping[str, Any]]) -> int:
     template, transform, logarithmic = PANELS[name]
     lost = 0
     drawn: list[tuple[float, float]] = []
-    for position, run in enumerate(run for run in runs if not run.failed):
+    for run in (run for run in runs if not run.failed):
         seconds, scores = run.curve.get("seconds", []), run.curve.get(name, [])
         points = [(second, transform(score)) for second, score in zip(seconds, scores, strict=True)]
         good = [(x, y) for x, y in points if x > 0 and math.isfinite(y) and (y > 0 or not logarithmic)]
@@ -143,13 +191,12 @@ def _panel(axes: Axes, runs: Sequence[Run], name: str) -> int:
         if not good:
             continue
         drawn += good
-        look: dict[str, Any] = {"color": PALETTE[position % len(PALETTE)], "label": run.method, "clip_on": False}
-        if len(points) == 1:
-            axes.plot(*good[0], marker="*", markersize=11, linestyle="none", markeredgecolor="white",
-                      markeredgewidth=0.5, zorder=3, **look)  # fmt: skip
-        else:
-            axes.plot(*zip(*good, strict=True), marker=MARKERS[position % len(MARKERS)], markersize=3.2, linewidth=1.4,
-                      linestyle=DASHES[position % len(DASHES)], **look)  # fmt: skip
+        look = shown[run.name]
+        if look["linestyle"] == "none":
+            # What an encoder refines in its second phase is where a thin line to the star begins.
+            axes.plot(*zip(*good, strict=True), color=look["color"], linewidth=0.7, marker=".", markersize=2.5)
+            good = good[-1:]
+        axes.plot(*zip(*good, strict=True), **look)
     axes.set_ylabel(template.format(heading_of(registry.get(name)) + ("†" if registry.get(name).embedded else "")))
     axes.set_xscale("log")
     if logarithmic:

@@ -58,8 +58,10 @@ def _listed(words: Sequence[str]) -> str:
 
 def _quality_time_caption(domain: str, more: str = "") -> Text:
     return text(
-        f"Quality against time on **{domain}**. Lines: anytime methods, one point per yield. Stars: methods that "
-        f"answer once. Time is for one image at batch 1, without loading the network.{more}"
+        f"Quality against time on **{domain}**. Stars: encoders that answer once, a thin line from what they refine. "
+        "Lines: one point per yield; solid for encoders of several passes, dotted for naive iteration, dashed for "
+        "hybrids, green for optimisation; otherwise a colour is the encoder that a method is built on. Each point is "
+        f"the mean over all test images. Time is for one image at batch 1, without loading the network.{more}"
     )
 
 
@@ -177,7 +179,7 @@ def quality_time(material: Material) -> Section:
     """The plots."""
     blocks: list[Block] = [Paragraph(text=text(
         "An inversion may stop at any yield. Methods nearer the lower left are better, for PSNR nearer the upper left. "
-        "Both axes are logarithmic, save that of PSNR, which is a logarithm already."
+        "Both axes are logarithmic, save those of PSNR, which is a logarithm already, and KID, which may be negative."
     ))]  # fmt: skip
     for domain in material.domains:
         if f"quality-time-{domain}" not in material.drawn:
@@ -189,7 +191,7 @@ def quality_time(material: Material) -> Section:
             Figure(
                 identifier=f"quality-time-{domain}",
                 caption=_quality_time_caption(domain, more),
-                alternative=f"Four plots of L2, LPIPS, 1 - ID and PSNR against seconds per image on {domain}",
+                alternative=f"Plots of every metric against seconds per image on {domain}",
                 vector=True,
             )
         )

@@ -129,6 +129,22 @@ def ahead(
         raise ReinvertError(f"{len(failed)} of {len(wanted)} runs failed: {why}; mend them and run the same again")
 
 
+@flat
+def inspect_run(run: RunName, options: Measuring, scale: Scale = SCALE) -> None:
+    """Look at what a method changes from step to step: image, code and weights."""
+    config = load_config(options.params).at_scale(scale)
+    known("run", run, config.runs)
+    check_recipe(config, config.runs[run].domain)
+    from pipelines.inspection_config import Inspection
+
+    settings = section(Inspection, config, options.params, "inspection")
+    from pipelines.inspection import inspection
+
+    device = device_of(options.device)
+    found = inspection(run, config, settings, options.weights, options.data, options.results / run, device)
+    print(f"{run}: {found['status']}, {found['n']} images{', ' if found['reason'] else ''}{found['reason']}")
+
+
 def invert(
     images: Annotated[list[Path], typer.Argument(help="Photos: any picture with red, green and blue, or grey.")],
     method: Annotated[str, typer.Option("--method", help="A name from `reinvert list methods`.")],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reports.claims import bars, doubts, names, paper_tables
@@ -21,14 +21,15 @@ def draw(judged: Judged, folder: Path, width: float) -> None:
     bars.draw([(short_name(paper), counts(judged, paper)) for paper in judged.papers], folder, BARS, width)
 
 
-def sections(judged: Judged) -> list[Section]:
-    """The overview, and a chapter for each paper."""
+def sections(judged: Judged, more: Mapping[str, Sequence[Block]]) -> list[Section]:
+    """The overview, and a chapter for each paper; `more` is what stands at the end of a paper's chapter."""
     layouts = paper_tables.read_layouts()
     return [
         _overview(judged),
         doubts.section(judged),
-        *[_paper(judged, paper, [one for one in layouts if one.paper == paper]) for paper in judged.papers],
-    ]
+        *[_paper(judged, paper, [one for one in layouts if one.paper == paper], more.get(paper, ()))
+          for paper in judged.papers],
+    ]  # fmt: skip
 
 
 def _overview(judged: Judged) -> Section:
@@ -74,7 +75,7 @@ def _count_table(judged: Judged) -> Table:
     return Table(identifier="claims-counts", caption=text("Verdicts by paper."), columns=columns, rows=rows)
 
 
-def _paper(judged: Judged, paper: str, layouts: Sequence[paper_tables.Layout]) -> Section:
+def _paper(judged: Judged, paper: str, layouts: Sequence[paper_tables.Layout], more: Sequence[Block]) -> Section:
     blocks: list[Block] = [_verdicts(judged, paper), _details(judged, paper)]
     for layout in layouts:
         blocks.append(Heading(title=f"{place_of(paper, layout.table)}: as published"))
@@ -83,6 +84,7 @@ def _paper(judged: Judged, paper: str, layouts: Sequence[paper_tables.Layout]) -
         table = paper_tables.measured_table(layout, judged.measured)
         nothing = "None of its methods has a number of this table yet."
         blocks.append(Paragraph(text=text(nothing)) if table is None else table)
+    blocks += more
     return Section(identifier=f"paper-{paper}", title=names.methods().papers[paper], blocks=blocks, landscape=True)
 
 

@@ -1,9 +1,9 @@
 """What this project measured, as evidence for claims.
 
-Besides the runs' own files, those about editing among them, every `cells.csv` below results/ is read: a table with one
-line per number and the columns domain, method, metric, setting, value, low, high, n. So a new kind of result (an
-analysis, a video, another task) takes part without a line of code here: its stage writes such a file, its metrics stand
-in metrics.yaml.
+Besides the runs' own files, those about editing and about steps among them, every `cells.csv` below results/ is read:
+a table with one line per number and the columns domain, method, metric, setting, value, low, high, n. So a new kind of
+result (an analysis, a video, another task) takes part without a line of code here: its stage writes such a file, its
+metrics stand in metrics.yaml.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pydantic
 
 from core.config import Strict, validated
 from core.errors import ReinvertError
-from reports.claims import edits, names
+from reports.claims import edits, inspections, names
 from reports.claims.evidence import Cell, Evidence, Value, valued
 from reports.read import Run
 
@@ -99,6 +99,7 @@ def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
         else:
             found.cells |= _of_run(run)
         found.cells |= edits.read_edits(results_dir / run.name / edits.FILE, run.domain, run.method)
+        found.cells |= inspections.read_inspection(results_dir / run.name / inspections.FILE, run.domain, run.method)
     for path in _tables(results_dir):
         table = read_table(path)
         for cell in table:
@@ -150,7 +151,7 @@ def _of_run(run: Run) -> dict[Cell, Value]:
 def digest(results_dir: Path, runs: Iterable[str]) -> str:
     """SHA-256 over the scores of `runs` and the tables, all of them in git: by it verdicts know their results."""
     total = hashlib.sha256()
-    files = [results_dir / run / name for run in runs for name in ("metrics.json", edits.FILE)]
+    files = [results_dir / run / name for run in runs for name in ("metrics.json", edits.FILE, inspections.FILE)]
     scores = [path for path in files if path.is_file()]
     for path in sorted([*scores, *results_dir.rglob(TABLE)]):
         total.update(f"{path.relative_to(results_dir).as_posix()}\n".encode())

@@ -239,6 +239,19 @@ def test_editability_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) 
     assert run("editability", "faces-psp").stderr.startswith("error: params.yaml: editability: batch: ")
 
 
+def test_inspect_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder({"status": "failed", "reason": "all grey", "n": 24})
+    monkeypatch.setattr("pipelines.inspection.inspection", recorder)
+    result = run("inspect", "faces-psp", "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    name, config, settings, weights, data, output, _ = recorder.arguments
+    assert (name, weights, data, output) == ("faces-psp", Path("weights"), Path("data"), Path("results/faces-psp"))
+    assert config.runs[name].method == "psp" and "coarse" in settings.groups
+    assert result.stdout == "faces-psp: failed, 24 images, all grey\n"
+    set_param(project, ["inspection", "batch"], 0)
+    assert run("inspect", "faces-psp").stderr.startswith("error: params.yaml: inspection: batch: ")
+
+
 def test_every_command_of_the_graph_is_one_of_the_program_s(tmp_path: Path) -> None:
     graphs = [yaml.safe_load((ROOT / path).read_text()) for path in ("dvc.yaml", "pipelines/reference/dvc.yaml")]
     for stage in (stage for graph in graphs for stage in graph["stages"].values()):

@@ -113,10 +113,13 @@ def test_writes_what_the_architecture_promises(tools: Tools, tmp_path: Path) -> 
     curve = json.loads((out / "curve.json").read_text())
     assert curve["steps"] == [0, 10, 20]
     assert curve["seconds"] == sorted(curve["seconds"])
-    for metric in registry.anytime_metrics():
-        assert curve[metric.name][-1] == pytest.approx(metrics[metric.name]["mean"], rel=1e-12)
+    assert set(curve) == {"steps", "seconds", *registry.names()}
+    for name in registry.names():
+        entry = metrics[name]
+        assert curve[name][-1] == pytest.approx(entry["mean" if "mean" in entry else "value"], rel=1e-12)
     # A finer copy is closer to the image.
-    assert curve["l2"] == sorted(curve["l2"], reverse=True)
+    for name in ("l2", "fid"):
+        assert curve[name] == sorted(curve[name], reverse=True)
 
     timing = json.loads((out / "timing.json").read_text())
     assert timing["seconds_per_image_batch_1"] == curve["seconds"][-1]

@@ -14,7 +14,7 @@ import yaml
 
 from core.config import Config, load_config
 from core.errors import ReinvertError
-from pipelines import cells, wiring
+from pipelines import cells, inspection, wiring
 from tests.conftest import ROOT
 
 CONFIG = load_config(ROOT / "params.yaml")
@@ -42,9 +42,10 @@ def test_every_run_s_network_is_one_that_the_graph_trains() -> None:
     assert starts <= trained
 
 
-def test_both_graphs_measure_alike() -> None:
+@pytest.mark.parametrize(("stage", "of"), [("evaluate", "${key}"), ("inspect", "${item}")])
+def test_both_graphs_measure_alike(stage: str, of: str) -> None:
     """Another scale, folder and nothing else."""
-    default, reference = GRAPH["evaluate"]["do"], dict(REFERENCE["evaluate"]["do"])
+    default, reference = GRAPH[stage]["do"], dict(REFERENCE[stage]["do"])
     assert reference.pop("wdir") == "../.."
 
     def at_reference(text: Any) -> Any:
@@ -52,10 +53,22 @@ def test_both_graphs_measure_alike() -> None:
             return {at_reference(key): value for key, value in text.items()}
         if isinstance(text, list):
             return [at_reference(one) for one in text]
-        changed = {"reinvert evaluate ${key}": "reinvert evaluate ${key} --scale reference --results reference"}
+        changed = {f"reinvert {stage} {of}": f"reinvert {stage} {of} --scale reference --results reference"}
         return changed.get(text, text.replace("results/", "reference/").replace("cells/default", "cells/reference"))
 
     assert {key: at_reference(value) for key, value in default.items()} == reference
+
+
+def test_every_run_of_several_phases_is_inspected() -> None:
+    """Others have no steps; of E2Style the last stage shows them all."""
+
+    def has_phases(method: str) -> bool:
+        return CONFIG.methods[method].kind in (*inspection.OF_PASSES, "hyperinverter", "hfgi", "feature_style", "pti")
+
+    ahead = {CONFIG.methods[run.method].arguments.get("start") for run in CONFIG.runs.values()}
+    wanted = {name for name, run in CONFIG.runs.items() if has_phases(run.method)}
+    wanted -= {name for name in wanted if CONFIG.runs[name].method in ahead}
+    assert {*CONFIG.inspected} == wanted
 
 
 def test_both_graphs_report_from_the_same_sources() -> None:

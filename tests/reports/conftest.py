@@ -86,9 +86,11 @@ def write_run(folder: Path, method: str, error: float, seconds: list[float], see
     fade = [1 + 4 / (1 + 2 * step) for step in range(len(seconds))]
     fade = [value / fade[-1] for value in fade]
     curve = {"steps": list(range(len(seconds))), "seconds": seconds,
-             **{name: [scores[name].mean() * factor if name != "id" else 1 - (1 - scores[name].mean()) * factor
-                       for factor in (fade if name != "psnr" else [1 / f for f in fade])]
-                for name in ("l2", "lpips", "id", "psnr")}}  # fmt: skip
+             **{name: [scores[name].mean() * factor for factor in fade] for name in ("l2", "lpips")},
+             **{name: [1 - (1 - scores[name].mean()) * factor for factor in fade]
+                for name in ("id", "ssim", "ms_ssim")},
+             **{name: [metrics[name]["value"] * factor for factor in fade] for name in ("fid", "kid")},
+             "psnr": [scores["psnr"].mean() / factor for factor in fade]}  # fmt: skip
     (folder / "curve.json").write_text(json.dumps(curve))
     (folder / "timing.json").write_text(json.dumps({
         "seconds_per_image_batch_1": seconds[-1], "images_per_second_best": 2.5 / seconds[-1], "best_batch": 8,

@@ -112,6 +112,64 @@ def test_edits_take_part(tmp_path):
         measured.evidence(runs, tmp_path)
 
 
+def scored(*scores: float, **more) -> dict:
+    """An entry of inspection.json with a score for each image."""
+    mean = sum(scores) / len(scores)
+    return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "n": len(scores), "n_failed": 0,
+            "per_image": list(scores), **more}  # fmt: skip
+
+
+def inspected(**changes) -> dict:
+    """What inspection.json holds, as far as claims read it: changes fade by less than images differ."""
+    images = [0.1 * image for image in range(1, 9)]
+    groups = {name: {"value": value, "low": value - 0.5, "high": value + 0.5, "n": 8, "n_failed": 0}
+              for name, value in (("coarse", 7.0), ("medium", 5.0), ("fine", 3.0))}  # fmt: skip
+    return {
+        "status": "ok",
+        "image_change": [scored(*(score - 0.02 * step for score in images), step=step) for step in (1, 2, 3)],
+        "latent_change": [{"step": step, "groups": groups} for step in (1, 2, 3)],
+        "weight_change": {
+            "layers": [], "kinds": {"convolution": scored(*images), "torgb": scored(*(0.9 * one for one in images))},
+            "resolutions": {"16": scored(*images), "4": scored(*(one / 2 for one in images)),
+                            "8": scored(*(2 * one for one in images))},
+        },
+        **changes,
+    }  # fmt: skip
+
+
+def test_steps_decide_claims_about_figures(tmp_path):
+    runs = [run("restyle-psp"), run("restyle-e4e"), run("hyperinverter"), run("pti")]
+    for one in runs:
+        (tmp_path / one.name).mkdir()
+        (tmp_path / one.name / "inspection.json").write_text(json.dumps(inspected()))
+    (tmp_path / "faces-pti" / "inspection.json").write_text(json.dumps({"status": "failed", "reason": "x"}))
+    before = measured.digest(tmp_path, [one.name for one in runs])
+    judged = verdicts.judge_all(measured.evidence(runs, tmp_path), {})
+
+    def verdict(claim: str) -> str:
+        return next(one.verdict for one in judged.of_measured[claim] if one.domain == "faces")
+
+    # Fading is certain although the intervals of single steps overlap: the images are the same.
+    assert verdict("restyle-4") == "supported"
+    assert verdict("restyle-5") == "supported"
+    assert verdict("hyperinverter-16") == "supported"
+    assert verdict("hyperinverter-17") == "contradicted"  # 8 pixels change more than the last resolution, 16
+    last = judged.measured.find("faces", "hyperinverter", "residual_weight_change", "resolution=last")
+    assert last.value == pytest.approx(0.45) and len(last.scores) == 8
+    assert isinstance(judged.measured.find("faces", "pti", "image_change", "step=1"), Missing)
+
+    lost = inspected()
+    lost["image_change"][1]["per_image"][2] = None
+    (tmp_path / "faces-restyle-psp" / "inspection.json").write_text(json.dumps(lost))
+    assert measured.digest(tmp_path, [one.name for one in runs]) != before
+    scores = measured.evidence(runs, tmp_path).find("faces", "restyle-psp", "image_change", "step=2").scores
+    assert scores.index.tolist() == [0, 1, 3, 4, 5, 6, 7]
+    for damaged in ({"status": "ok"}, {}, []):
+        (tmp_path / "faces-restyle-psp" / "inspection.json").write_text(json.dumps(damaged))
+        with pytest.raises(ReinvertError, match="inspection.json' is damaged"):
+            measured.evidence(runs, tmp_path)
+
+
 def test_an_interval_of_few_images_is_none(tmp_path):
     put(tmp_path, "faces,psp,age_delta,gamma=1,4.5,4,5,7\nfaces,psp,age_delta,gamma=2,4.5,4,5,8\n")
     evidence = measured.evidence([run()], tmp_path)
@@ -285,7 +343,7 @@ def test_verdicts_are_counted_by_paper_and_source(judged):
 
 
 def test_every_claim_has_its_place_numbers_and_reason_in_a_chapter(judged):
-    report = numbered(Report(title="t", subtitle=text("s"), sections=chapters.sections(judged)))
+    report = numbered(Report(title="t", subtitle=text("s"), sections=chapters.sections(judged, {})))
     tables = {table.identifier: cells_of(table) for table in report.tables()}
     for paper in judged.papers:
         claims = [claim.id for claim in judged.claims_of(paper)]
@@ -301,7 +359,7 @@ def test_every_claim_has_its_place_numbers_and_reason_in_a_chapter(judged):
     first = identifiers.index("published-hyperinverter-1")
     assert identifiers[first + 1] == "measured-hyperinverter-1"  # right under it
     assert written == markdown.render(
-        numbered(Report(title="t", subtitle=text("s"), sections=chapters.sections(judged)))
+        numbered(Report(title="t", subtitle=text("s"), sections=chapters.sections(judged, {})))
     )
 
 
