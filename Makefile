@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help setup repro reference retrain test conformance benchmark lint
 
 help:
-	@echo "make repro         render, invert, measure, report (about 20 minutes the first time)"
+	@echo "make repro         render, invert, measure, report (about 10 minutes the first time)"
 	@echo "make reference     the same at full scale, into reports/reference (hours on a CPU)"
 	@echo "make retrain       train every network anew, then the same (hours on a CPU)"
 	@echo "make test          run the tests"
@@ -30,15 +30,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# First the trained weights are fetched from dvc-remote/, the folder of this repository that holds them; then whatever
-# is not there is made. In one command (`dvc repro --pull`) the result is the same, but DVC then warns about every
-# picture and score that is made here and was never meant to be fetched. DVC runs one stage after another: the runs that
-# are out of date are measured side by side before, and it collects them.
+# First what was learnt is fetched from dvc-remote/, the folder of this repository that holds it; then whatever is not
+# there is made. In one command (`dvc repro --pull`) the result is the same, but DVC then warns about every picture and
+# score that is made here and was never meant to be fetched. DVC runs one stage after another, each in a process of its
+# own: the runs that are out of date are measured before, by one process per core, and it collects them.
 repro: $(STAMP)
-	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method
+	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method label-samples directions
 	@$(BIN)/dvc repro --quiet render-test cells
-	@runs=$$($(BIN)/dvc repro --dry evaluate | sed -n "s/^Running stage 'evaluate@\(.*\)':$$/\1/p"); \
-		if [ -n "$$runs" ]; then $(BIN)/reinvert ahead $$runs; fi
+	@stale=$$($(BIN)/dvc repro --dry evaluate editability | \
+			sed -n -E "s/^Running stage '((evaluate|editability)@.*)':$$/\1/p"); \
+		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead $$stale; fi
 	@$(BIN)/dvc repro
 	@echo
 	@echo "The report: $(CURDIR)/reports/report.pdf"

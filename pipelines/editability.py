@@ -137,7 +137,7 @@ def editability(
     output_dir: Path,
     device: torch.device,
     build: Callable[..., Inverter] = methods_registry.build,
-    load_judges: Callable[..., EditJudges] = EditJudges.load,
+    load_judges: Callable[..., EditJudges] | None = None,
 ) -> dict[str, Any]:
     """Measure the edits of run `run_name` of params.yaml.
 
@@ -150,7 +150,7 @@ def editability(
         output_dir: gets editability.json and edits.npz.
         device: where to compute.
         build: how the method comes about.
-        load_judges: how the judges do.
+        load_judges: how the judges do; None for `EditJudges.load`.
 
     Returns:
         What editability.json holds.
@@ -172,7 +172,7 @@ def editability(
     images = images_of(split, image_count(run.method, config, settings), settings)
     inverter = build(run.method, config, run.domain, weights, device)
     found.require_generator(str(inverter.generator.card.sha256))
-    judges = load_judges(run.domain, weights, device, for_runs=True)
+    judges = (load_judges or EditJudges.load)(run.domain, weights, device, for_runs=True)
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "method": run.method,

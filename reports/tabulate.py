@@ -296,6 +296,15 @@ def cost(domain: str, runs: Sequence[Run]) -> Table:
     memory = sorted({str(run.timing["peak_memory_of"]) for run in runs if "peak_memory_of" in run.timing})
     notes = [text("Drawing the image from its code is included. Where a number of steps is given, larger batches were "
                   "timed for so many and the rest was extrapolated.")]  # fmt: skip
+    beside = sorted({int(run.timing["processes"]) - 1 for run in runs if "processes" in run.timing} - {0})
+    if beside:
+        others = " or ".join(str(count) for count in beside)
+        notes.append(
+            text(
+                f"Timed by one process while others measured beside it ({others}), one thread each: they share "
+                "memory and caches, and alone each would be faster."
+            )
+        )
     if memory:
         notes.append(text(f"Peak memory: {'; '.join(memory)}."))
     return Table(identifier=f"cost-{domain}", caption=text(f"Cost of an inversion on **{domain}**."), columns=columns,

@@ -252,6 +252,24 @@ def test_inspect_hands_over(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert run("inspect", "faces-psp").stderr.startswith("error: params.yaml: inspection: batch: ")
 
 
+def test_ahead_hands_over_runs_and_stages(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder({})
+    monkeypatch.setattr("pipelines.ahead.measure_ahead", recorder)
+    asked = ["editability@faces-psp", "faces-e4e", "evaluate@faces-psp", "evaluate@faces-dni"]
+    result = run("ahead", *asked, "--device", "cpu", "--processes", "3")
+    assert result.exit_code == 0, result.stderr
+    wanted, config, edits, places, device, processes, _ = recorder.arguments
+    both = ("evaluate", "editability")
+    assert wanted == {"faces-psp": both, "faces-e4e": both, "faces-dni": ("evaluate",)}
+    assert (config.scale, edits.images, device, processes) == ("default", config.editability["images"], "cpu", 3)
+    assert (places.weights, places.data, places.cache) == (Path("weights"), Path("data"), Path(".cache"))
+    monkeypatch.setattr("pipelines.ahead.measure_ahead", Recorder({"faces-e4e": "evaluate: no weights"}))
+    result = run("ahead", *asked, "--device", "cpu")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: 1 of 3 runs failed: faces-e4e (evaluate: no weights);")
+    assert "did you mean 'evaluate'" in run("ahead", "evaluat@faces-psp").stderr
+
+
 def test_every_command_of_the_graph_is_one_of_the_program_s(tmp_path: Path) -> None:
     graphs = [yaml.safe_load((ROOT / path).read_text()) for path in ("dvc.yaml", "pipelines/reference/dvc.yaml")]
     for stage in (stage for graph in graphs for stage in graph["stages"].values()):

@@ -20,7 +20,7 @@ from methods.code import Code
 from methods.editing.direction_set import Direction, DirectionSet
 from methods.inverter import Inverter, Step
 from pipelines import editability
-from pipelines.edit_measures import Drawn, Inverted, change_along, consistency, draw, edited_at
+from pipelines.edit_measures import Drawn, Inverted, change_along, consistency, edited_at
 from pipelines.editing_config import Editability
 from tests.methods import tiny
 
@@ -152,8 +152,7 @@ def test_interpolation_by_code_alone_loses_what_the_weights_hold() -> None:
 def test_failed_edits_count_as_no_change_and_are_counted() -> None:
     inverter = Colours(blind=0.0)
     dark = pixels()[:, 0, 0, 0] < 127.5
-    code = inverter.answer(torch.from_numpy(pixels()).permute(0, 3, 1, 2) / 127.5 - 1, 0)
-    inverted = Inverted(inverter, pixels(), code, draw(inverter, code, 5))
+    inverted = Inverted.by(inverter, pixels(), JUDGES, settings())
     edits = edited_at(inverted, LIGHT.of_styles(2), settings().gammas, 5)
     entry = change_along(inverted, LIGHT, edits, JUDGES, SPREADS, settings())
     assert 0 < dark.sum() < 12
