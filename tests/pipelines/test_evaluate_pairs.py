@@ -23,7 +23,7 @@ from pipelines.evaluate_pairs import CHUNKS_AHEAD, Arrays, Measures, Picture, ev
 from pipelines.evaluate_timing import peak_memory_mb, reset_peak_memory
 
 SIZE, COUNT, BATCH = 32, 23, 4
-WORST = {"l2@native/1": 1.0, "psnr@native/1": 0.0, "ssim@native/1": -1.0}
+WORST = {"l2@native/1": 1.0, "psnr@native/1": 0.0, "ssim@native/1": -1.0, "ms-ssim@native/1": 0.0}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ class Features(nn.Module):
 
 @pytest.fixture(scope="module")
 def measures() -> Measures:
-    return measures_of(["l2", "psnr", "ssim", "fid-inception", "kid-inception"], 6)
+    return measures_of(["l2", "psnr", "ssim", "ms-ssim", "fid-inception", "kid-inception"], 6)
 
 
 def measures_of(names: list[str], width: int) -> Measures:
