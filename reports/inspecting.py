@@ -89,7 +89,7 @@ def _steps(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[Bl
                 "all steps, with each map's mean under it, and shows how fast changes fade. A scale ends at the value "
                 f"that {figures.CLIP:.1%} of its pixels stay below. Step 1 of ReStyle is the way from the image of the "
                 "average code, so it dwarfs the others; naive iteration has its first pass as step 1 and no change "
-                "there. "
+                f"there.{_trained(drawable)} "
                 "Look for: from background and outline in early steps to eyes and hair in later ones, and fading."
             ),
             alternative=f"Heat maps of the mean change at every step on {domain}, two rows per method",
@@ -114,6 +114,11 @@ def _steps(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[Bl
         ))  # fmt: skip
         blocks.append(_step_table(domain, iterative))
     return blocks
+
+
+def _trained(inspected: Sequence[Inspected]) -> str:
+    steps = sorted({one.trained_steps for one in inspected if one.trained_steps is not None})
+    return f" Training takes {' or '.join(map(str, steps))} steps; later ones are beyond it." if steps else ""
 
 
 def _images(inspected: Sequence[Inspected]) -> str:
