@@ -176,7 +176,8 @@ def measure(inverter: Inverter, pixels: NDArray[np.uint8], settings: Inspection,
         raise ReinvertError(f"params.yaml: inspection.groups names more than the generator's {layers} styles")
     seen = look(inverter, pixels, settings.batch, settings.seed, every_yield)
     maps, squared = np.concatenate(seen.maps, axis=1), np.concatenate(seen.squared, axis=1)
-    good = np.isfinite(maps).all(axis=(0, 2, 3)) & np.isfinite(squared).all(axis=(0, 2, 3))
+    finite = np.isfinite(maps).all(axis=(0, 2, 3)) & np.isfinite(squared).all(axis=(0, 2, 3))
+    good: NDArray[np.bool_] = np.asarray(finite)
     if not good.any():
         raise FloatingPointError("every reconstruction holds a value that is not finite")
     counts = {"n": int(good.sum()), "n_failed": int((~good).sum())}

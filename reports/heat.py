@@ -123,7 +123,8 @@ def grid(
         lefts.append(x)
         x += side + _GAP
     width = max(x, label + 3.0)
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):  # type: ignore[arg-type]
+    style: dict[str, Any] = {**STYLE, "axes.grid": False}
+    with matplotlib.rc_context(style):  # type: ignore[arg-type]
         figure = Figure(figsize=(width, height))
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))

@@ -89,7 +89,7 @@ def _steps(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[Bl
                 "all steps, with each map's mean under it, and shows how fast changes fade. A scale ends at the value "
                 f"that {figures.CLIP:.1%} of its pixels stay below. Step 1 of ReStyle is the way from the image of the "
                 "average code, so it dwarfs the others; naive iteration has its first pass as step 1 and no change "
-                "there. "
+                f"there.{_trained(drawable)} "
                 "Look for: from background and outline in early steps to eyes and hair in later ones, and fading."
             ),
             alternative=f"Heat maps of the mean change at every step on {domain}, two rows per method",
@@ -114,6 +114,11 @@ def _steps(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[Bl
         ))  # fmt: skip
         blocks.append(_step_table(domain, iterative))
     return blocks
+
+
+def _trained(inspected: Sequence[Inspected]) -> str:
+    steps = sorted({one.trained_steps for one in inspected if one.trained_steps is not None})
+    return f" Training takes {' or '.join(map(str, steps))} steps; later ones are beyond it." if steps else ""
 
 
 def _images(inspected: Sequence[Inspected]) -> str:
@@ -253,9 +258,14 @@ def _of_runs(one: Inspected, words: str, runs: Sequence[Run]) -> list[Transition
         return []
     errors = [figures.distance(after.inputs, outputs).mean(axis=0) for outputs in (before.outputs, after.outputs)]
     change = figures.distance(before.outputs, after.outputs).mean(axis=0)
-    places = [int(after.per_image.index.get_loc(image)) for image in chosen_images([after], 2, 0)]
+    places = _places(after, chosen_images([after], 2, 0))
     return [Transition(f"{one.method}\n{words}", len(after.inputs), change, errors[1] - errors[0],
                        after.inputs[places], before.outputs[places], after.outputs[places])]  # fmt: skip
+
+
+def _places(run: Run, images: Sequence[int]) -> list[int]:
+    numbers = run.per_image.index.tolist()
+    return [numbers.index(image) for image in images]
 
 
 def errors(runs: Sequence[Run], folder: Path, width: float) -> list[Block]:
@@ -284,10 +294,9 @@ def _errors(domain: str, done: Sequence[Run], folder: Path, width: float) -> lis
         part = done[len(done) * number // parts : len(done) * (number + 1) // parts]
         rows, name = [], f"errors-{domain}-{number + 1}"
         for run in part:
-            places = [int(run.per_image.index.get_loc(image)) for image in chosen]
-            rows.append((run.method, maps[run.name].mean(axis=0), run.outputs[places]))
-        places = [int(part[0].per_image.index.get_loc(image)) for image in chosen]
-        figures.error_maps(rows, part[0].inputs[places], heads, marked, top, folder, name, width)
+            rows.append((run.method, maps[run.name].mean(axis=0), run.outputs[_places(run, chosen)]))
+        inputs = part[0].inputs[_places(part[0], chosen)]
+        figures.error_maps(rows, inputs, heads, marked, top, folder, name, width)
         words = f", part {number + 1} of {parts}" if parts > 1 else ""
         blocks.append(Figure(
             identifier=name,

@@ -33,6 +33,7 @@ class Inspected:
         errors: (S, H, W) mean colour distance to the image at every step.
         inputs: (shown, H, W, 3).
         drawn: (S, shown, H, W, 3), what was drawn at every step.
+        trained_steps: steps that the method takes in training, where it takes several.
     """
 
     run: str
@@ -44,6 +45,7 @@ class Inspected:
     errors: Maps | None = None
     inputs: Pixels = field(default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8))
     drawn: Pixels = field(default_factory=lambda: np.zeros((0, 0, 1, 1, 3), np.uint8))
+    trained_steps: int | None = None
 
     @property
     def n(self) -> int:
@@ -103,6 +105,7 @@ def read_inspections(config: Config, results: Path) -> list[Inspected]:
                               "inputs": stored["inputs"], "drawn": stored["drawn"]}  # fmt: skip
             except (OSError, KeyError, ValueError) as error:
                 raise ReinvertError(f"'{path}' is damaged; run 'reinvert inspect {name}' again") from error
-        kind = config.methods[run.method].kind
-        found.append(Inspected(name, run.method, kind, run.domain, measured, **arrays))
+        method = config.methods[run.method]
+        trained = method.arguments.get("training_steps")
+        found.append(Inspected(name, run.method, method.kind, run.domain, measured, trained_steps=trained, **arrays))
     return found
