@@ -26,6 +26,18 @@ class Strict(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
+def ablated(default: Any, **constraints: Any) -> Any:
+    """A pydantic field that an ablation changes: at its default it is left out of what is dumped.
+
+    So the arguments of a method read as before such a field came up, and with them the key of finished trainings.
+
+    Args:
+        default: of the method as its paper has it.
+        constraints: as pydantic's `Field` takes them.
+    """
+    return pydantic.Field(default=default, exclude_if=lambda value: value == default, **constraints)
+
+
 class DomainConfig(Strict):
     """One kind of image."""
 
