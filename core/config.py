@@ -189,7 +189,7 @@ def validated(model: type[Model], values: Any, where: str) -> Model:
 
 
 def load_config(path: str | Path = "params.yaml") -> Config:
-    """Read and validate the parameters.
+    """Read and validate the parameters; of a file of ablations (`core.config_ablations`) those that it amounts to.
 
     Raises:
         ReinvertError: the file is missing, is not YAML, or holds a mistake.
@@ -203,4 +203,8 @@ def load_config(path: str | Path = "params.yaml") -> Config:
         raise ReinvertError(f"'{path}' is not valid YAML ({error}); correct it") from error
     if not isinstance(values, dict):
         raise ReinvertError(f"'{path}' holds no parameters; restore it with 'git checkout {path}'")
+    if "extends" in values:
+        from core.config_ablations import load_ablations  # which needs this module
+
+        return load_ablations(path)[1]
     return validated(Config, values, str(path))

@@ -19,6 +19,7 @@ from core.config import Config, load_config
 from core.errors import ReinvertError
 from core.files import is_disk_full
 from core.registry import unknown_name
+from pipelines.ablations.cli import app as ablations_app
 from pipelines.weights.cli import app as weights_app
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ app.add_typer(measure_app, name="measure")
 app.add_typer(label_app, name="label")
 app.add_typer(picture_app, name="picture")
 app.add_typer(weights_app, name="weights")
+app.add_typer(ablations_app, name="ablations")
 
 Params = Annotated[Path, typer.Option("--params", help="The parameters.")]
 Weights = Annotated[Path, typer.Option("--weights", help="Folder of the trained networks.")]
@@ -162,8 +164,13 @@ def describe(
             "\n".join(f"{choice}: {words}" for choice, words in choices(protocols.get(name)).items()).replace("`", "")
         )
         return
-    _known("name", name, [*config.methods, *metrics_registry.names(), *config.domains])
-    if name in config.methods:
+    from pipelines.ablations.describe import describe_beside, variants_beside
+
+    variants = variants_beside(params)
+    _known("name", name, [*config.methods, *metrics_registry.names(), *config.domains, *variants])
+    if name in variants:
+        print(describe_beside(name, params, weights))
+    elif name in config.methods:
         from methods import registry as methods_registry
 
         print(methods_registry.describe(name, config, weights))
