@@ -19,9 +19,6 @@ from reports.claims.evidence import Cell, Value, valued
 from reports.claims.measured import of_run
 from reports.read import Run
 
-FOLDER = "ablations"
-"""Below the folder of results."""
-
 
 class Strict(BaseModel):
     """No other keys; nothing changes."""

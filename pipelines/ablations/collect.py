@@ -21,7 +21,7 @@ from reports.read_ablations import Edit, Measured, Record, Row, Score, Training
 
 FAMILY = "feature-style/insertion-layer-"
 """Variants whose reconstructions are kept as pictures."""
-SHOWN = 6
+SHOWN = 12
 """Images of each."""
 
 

@@ -23,6 +23,8 @@ from reports.claims.evidence import Cell, Evidence, Value, valued
 from reports.read import Run
 
 TABLE = "cells.csv"
+ABLATIONS = "ablations"
+"""Below results/: what was collected of ablations, judged apart (`reports.claims.ablated`)."""
 PAPER_SCALE = "paper-scale"
 """Below results/: <paper>/cells.csv, measured at that paper's scale, on its images, by its protocols. Kept apart."""
 
@@ -153,7 +155,7 @@ def digest(results_dir: Path, runs: Iterable[str]) -> str:
     total = hashlib.sha256()
     files = [results_dir / run / name for run in runs for name in ("metrics.json", edits.FILE)]
     scores = [path for path in files if path.is_file()]
-    for path in sorted([*scores, *results_dir.rglob(TABLE), *(results_dir / "ablations").glob("*.json")]):
+    for path in sorted([*scores, *results_dir.rglob(TABLE), *(results_dir / ABLATIONS).glob("*.json")]):
         total.update(f"{path.relative_to(results_dir).as_posix()}\n".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
