@@ -112,8 +112,8 @@ def _figure(identifier: str, domain: str) -> Figure:
     where = place_of("feature-style-encoder", "table-4").split(",")[0]
     return Figure(
         identifier=identifier,
-        caption=text(f"{where}, Figure 22, on {domain}: the layer K at which the feature is inserted. Maps 4 and 5 have "
-                     "16 px, 6 and 7 have 32."),
+        caption=text(f"{where}, Figure 22, on {domain}: the layer K at which the feature is inserted. Maps 4 and 5 "
+                     "have 16 px, 6 and 7 have 32."),
         alternative="Rows of reconstructions for every K under the input images",
         width=0.8,
     )  # fmt: skip

@@ -79,7 +79,7 @@ def collect(
         base: the parameters it extends.
         config: those it amounts to.
         domain: whose runs are collected; those that have not been measured count as failed.
-        runs_dir: a folder per run.
+        runs_dir: a folder per domain and run.
         own_weights: of the variants.
         output: results/ablations.
 
@@ -92,7 +92,7 @@ def collect(
     names = chosen(ablations, None, domain)
     runs: dict[str, Run] = {}
     for method in dict.fromkeys(ablations.measured_as(name) for name in names):
-        runs[method] = read_run(name_of((domain, method)), config, runs_dir)
+        runs[method] = read_run(name_of((domain, method)), config, runs_dir / domain)
     done = [run for run in runs.values() if not run.failed]
     if not done:
         return None
@@ -104,7 +104,7 @@ def collect(
     for method, run in runs.items():
         trained = method in ablations.variants and not run.failed
         training = _training(method, config, domain, own_weights) if trained else None
-        measured[method] = _measured(run, training, runs_dir)
+        measured[method] = _measured(run, training, runs_dir / domain)
     rows = [
         Row(
             variant=name,

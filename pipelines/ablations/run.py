@@ -32,7 +32,7 @@ class Places:
         weights: of the benchmark, only read.
         own_weights: of the variants, with links to the others.
         data: the rendered images.
-        runs: what is measured, a folder per run.
+        runs: what is measured, a folder per domain and run.
         cache: unfinished work.
     """
 
@@ -136,7 +136,7 @@ def measure(
     """
     link_weights(ablations, domain, places.weights, places.own_weights)
     options = ["--params", str(places.params), "--weights", str(places.own_weights), "--data", str(places.data)]
-    options += ["--results", str(places.runs), "--device", device]
+    options += ["--results", str(places.runs / domain), "--device", device]
     program = (sys.executable, "-m", "pipelines.cli")
     jobs = [
         Job(run, (*program, "evaluate", run, *options, "--cache", str(places.cache), "--workers", "1"))
