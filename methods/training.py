@@ -30,7 +30,7 @@ from tqdm import tqdm
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
 from core.precision import resolve
-from core.weights import WeightsCard, code_version, save_weights
+from core.weights import WeightsCard, code_version, decode, encode, save_weights
 from methods.training_config import TrainingConfig
 from methods.training_data import Images, seed_of, to_float, training_batch
 from methods.training_task import Player, TrainingTask
@@ -230,7 +230,7 @@ def fit(
     checkpoint = work_dir / CHECKPOINT_FILE
     if checkpoint.is_file():
         _load_checkpoint(checkpoint, task, state, device)
-    held_out = to_float(images.images(np.arange(count, len(images))), device)
+    held_out = _held_out(images, config, device)
     players = task.players()
     began = time.monotonic() - state["seconds"]
     last = config.steps if stop_after is None else min(stop_after, config.steps)
@@ -248,6 +248,11 @@ def fit(
                 state["seconds"] = time.monotonic() - began
                 _save_checkpoint(checkpoint, task, state)
     return state
+
+
+def _held_out(images: Images, config: TrainingConfig, device: torch.device) -> Tensor:
+    """The last `held_out` images as (held_out, 3, H, W) in [-1, 1]."""
+    return to_float(images.images(np.arange(len(images) - config.held_out, len(images))), device)
 
 
 def _evaluate(task: TrainingTask, state: dict[str, Any], held_out: Tensor, work_dir: Path) -> None:
@@ -289,7 +294,14 @@ def train(
     work_dir = work_root / f"{task.domain}-{task.name.replace('/', '-')}-{task.key()}-{precision}"
     state = fit(task, images, work_dir, device)
     final = {name: state["averaged"].get(name, _raw(task.modules[name])) for name in task.shipped}
-    scores = {name: value for name, value in state["log"][-1].items() if name.startswith("held_out_")}
+    weights = {f"{name}.{key}": value for name, module in final.items() for key, value in module.state_dict().items()}
+    # What is shipped is what is scored: the values as they are stored.
+    stored = decode(encode(weights, config.weights_dtype, task.name))
+    for name, module in final.items():
+        module.load_state_dict(
+            {key.removeprefix(f"{name}."): v for key, v in stored.items() if key.startswith(f"{name}.")}
+        )
+    scores = validate(task, state["averaged"], _held_out(images, config, device), work_dir)
     card = WeightsCard(
         name=task.name,
         domain=task.domain,
@@ -302,11 +314,10 @@ def train(
         precision=precision,
         training_seconds=round(state["seconds"], 1),
         code_version=code_version(),
-        scores=scores,
+        scores={f"held_out_{name}": value for name, value in scores.items()},
         dtype=config.weights_dtype,
     )
     for name in (LOG_FILE, SAMPLES_FILE):
         with atomic_path(output_dir / name) as temporary:
             temporary.write_bytes((work_dir / name).read_bytes())
-    weights = {f"{name}.{key}": value for name, module in final.items() for key, value in module.state_dict().items()}
     return save_weights(output_dir, weights, card)

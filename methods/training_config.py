@@ -9,6 +9,7 @@ from pydantic import Field
 
 from core.config import Strict
 from core.precision import Precision
+from core.weights import StoredDtype
 
 
 class LossWeights(Strict):
@@ -67,5 +68,5 @@ class TrainingConfig(Strict):
     """Steps between checkpoints; also the most that a kill can lose."""
     held_out: int = Field(default=64, ge=1)
     """Images at the end of the training split that are never trained on, for evaluation."""
-    weights_dtype: Literal["float32", "float16"] = "float32"
+    weights_dtype: StoredDtype = "float32"
     """How the final weights are stored."""

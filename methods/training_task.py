@@ -77,8 +77,9 @@ class TrainingTask(ABC):
         return {"psnr": psnr(images, reconstructions)}
 
     def key(self) -> str:
-        """Hash of everything that decides the result, for the name of the work folder."""
-        parts = (self.domain, self.name, self.architecture, self.arguments, self.config.model_dump(), self.inputs)
+        """Hash of everything that decides the training, for the name of the work folder; not how it is stored."""
+        config = self.config.model_dump(exclude={"weights_dtype"})
+        parts = (self.domain, self.name, self.architecture, self.arguments, config, self.inputs)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

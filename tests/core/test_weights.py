@@ -53,6 +53,34 @@ def test_half_precision_is_half_the_bytes_and_loads_as_float32(tmp_path: Path) -
     torch.testing.assert_close(loaded["weight"], weights["weight"], rtol=0, atol=2**-12)
 
 
+def test_whole_numbers_are_a_quarter_of_the_bytes_and_off_by_half_a_step(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    scales = torch.logspace(-4, 4, 50).reshape(50, 1, 1, 1)  # channels of very different size lose alike
+    weights = {
+        "convolution": torch.randn(50, 20, 3, 3, generator=generator) * scales,
+        "modulated": torch.randn(1, 50, 20, 3, 3, generator=generator) * scales,
+        "silent": torch.zeros(3, 4),
+        "bias": torch.randn(50, generator=generator),
+        "count": torch.tensor([7]),
+    }
+    full = save_weights(tmp_path / "full", weights, card())
+    saved = save_weights(tmp_path / "whole", weights, card(dtype="int8"))
+    assert saved.bytes < full.bytes / 3.5  # scales and keys are the rest
+    assert saved.parameters == full.parameters == 2 * 9000 + 12 + 50 + 1
+    loaded, _ = load_weights(tmp_path / "whole")
+    assert loaded.keys() == weights.keys()
+    for key, channels in (("convolution", (1, 2, 3)), ("modulated", (0, 2, 3, 4))):
+        step = weights[key].abs().amax(channels, keepdim=True) / 127
+        assert ((loaded[key] - weights[key]).abs() <= step * 0.5001).all()
+    assert torch.equal(loaded["silent"], weights["silent"])
+    assert torch.equal(loaded["bias"], weights["bias"].half().float())
+    assert torch.equal(loaded["count"], weights["count"])
+    # What was rounded once is not rounded again.
+    again = save_weights(tmp_path / "again", loaded, card(dtype="int8"))
+    torch.testing.assert_close(load_weights(tmp_path / "again")[0], loaded, rtol=1e-6, atol=0)
+    assert again.bytes == saved.bytes
+
+
 def test_the_same_weights_give_the_same_bytes(tmp_path: Path) -> None:
     assert save_weights(tmp_path / "a", state(), card()).sha256 == save_weights(tmp_path / "b", state(), card()).sha256
 

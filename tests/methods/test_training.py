@@ -146,7 +146,8 @@ def test_training_learns_and_ships_weights_with_scores(tmp_path: Path) -> None:
     assert card.precision == "32-true"
     assert card.training_seconds is not None
     assert card.training_seconds > 0
-    assert card.scores["held_out_psnr"] == pytest.approx(float(rows[-1]["held_out_psnr"]), rel=1e-5)
+    # Half precision of the stored weights moves the score by about 2^-11 of the signal: well below 0.02 dB.
+    assert card.scores["held_out_psnr"] == pytest.approx(float(rows[-1]["held_out_psnr"]), abs=0.02)
     assert Image.open(tmp_path / "out" / training.SAMPLES_FILE).size == (4 * 8 * 2, 2 * 8 * 2)
     state, _ = load_weights(tmp_path / "out")
     assert all(name.startswith("encoder.") for name in state)
@@ -155,8 +156,7 @@ def test_training_learns_and_ships_weights_with_scores(tmp_path: Path) -> None:
     load_modules(tmp_path / "out", "faces", {"encoder": task.modules["encoder"]})
     held_out = training.to_float(IMAGES.images([20, 21, 22, 23]), CPU)
     shown = task.score(held_out, task.reconstruct(held_out).clamp(-1, 1))["psnr"].mean()
-    # Half precision of the stored weights moves the score by about 2^-11 of the signal: well below 0.02 dB.
-    assert float(shown) == pytest.approx(card.scores["held_out_psnr"], abs=0.02)
+    assert float(shown) == pytest.approx(card.scores["held_out_psnr"], rel=1e-6)
 
 
 def test_finished_work_is_only_moved_into_place(tmp_path: Path) -> None:
