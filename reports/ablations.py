@@ -146,10 +146,9 @@ def _table(ablated: Ablated, record: Record, group: str) -> Table:
     chosen = [name for name in METRICS if names.applies(name, record.domain)]
     columns = [Column(key="variant", label="Variant", align="left"), Column(key="says", label="Differs", align="left")]
     for name in chosen:
-        arrow = "↓" if registry.get(name).direction == "lower" else "↑"
-        columns.append(
-            Column(key=name, label=names.metric(name).label, direction=arrow, dagger=registry.get(name).embedded)
-        )
+        known = registry.get(name)
+        columns.append(Column(key=name, label=names.metric(name).label, dagger=known.embedded,
+                              direction="↓" if known.direction == "lower" else "↑"))  # fmt: skip
     columns += [Column(key="parameters", label="Trained (M)"), Column(key="minutes", label="Minutes")]
     values = {name: [_number(ablated, record.domain, row.variant, name) for row in lines] for name in chosen}
     marked = {name: marks(found, names.metric(name).direction, registry.get(name).decimals)
