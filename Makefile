@@ -9,11 +9,12 @@ export OMP_NUM_THREADS ?= 1
 # Stages call `reinvert`, so the environment's programs come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro reference retrain test conformance benchmark lint
+.PHONY: help setup repro reference ablations retrain test conformance benchmark lint
 
 help:
 	@echo "make repro         render, invert, measure, report (about 10 minutes the first time)"
 	@echo "make reference     the same at full scale, into reports/reference (hours on a CPU)"
+	@echo "make ablations     train and measure the papers' ablations, then report (hours on a CPU)"
 	@echo "make retrain       train every network anew, then the same (hours on a CPU)"
 	@echo "make test          run the tests"
 	@echo "make conformance   compare every published network with the official code's outputs (minutes)"
@@ -52,6 +53,15 @@ reference: $(STAMP)
 	@$(BIN)/dvc repro pipelines/reference/dvc.yaml
 	@echo
 	@echo "The report: $(CURDIR)/reports/reference/report.pdf"
+
+# Every variant of pipelines/ablations/params.yaml on the ablations' own, equal budget; it resumes where it was stopped.
+# Commit pipelines/ablations/dvc.lock and results/ablations with it.
+ablations: $(STAMP)
+	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method directions
+	@$(BIN)/dvc repro pipelines/ablations/dvc.yaml
+	@$(BIN)/dvc repro report
+	@echo
+	@echo "The report: $(CURDIR)/reports/report.pdf"
 
 # From nothing: without weights and unfinished work, every stage runs. After an interruption, `make repro` goes on.
 retrain: $(STAMP)

@@ -26,6 +26,18 @@ class Strict(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
+def ablated(default: Any, **constraints: Any) -> Any:
+    """A pydantic field that an ablation changes: at its default it is left out of what is dumped.
+
+    So the arguments of a method read as before such a field came up, and with them the key of finished trainings.
+
+    Args:
+        default: of the method as its paper has it.
+        constraints: as pydantic's `Field` takes them.
+    """
+    return pydantic.Field(default=default, exclude_if=lambda value: value == default, **constraints)
+
+
 class DomainConfig(Strict):
     """One kind of image."""
 
@@ -187,7 +199,7 @@ def validated(model: type[Model], values: Any, where: str) -> Model:
 
 
 def load_config(path: str | Path = "params.yaml") -> Config:
-    """Read and validate the parameters.
+    """Read and validate the parameters; of a file of ablations (`core.config_ablations`) those that it amounts to.
 
     Raises:
         ReinvertError: the file is missing, is not YAML, or holds a mistake.
@@ -201,4 +213,8 @@ def load_config(path: str | Path = "params.yaml") -> Config:
         raise ReinvertError(f"'{path}' is not valid YAML ({error}); correct it") from error
     if not isinstance(values, dict):
         raise ReinvertError(f"'{path}' holds no parameters; restore it with 'git checkout {path}'")
+    if "extends" in values:
+        from core.config_ablations import load_ablations  # which needs this module
+
+        return load_ablations(path)[1]
     return validated(Config, values, str(path))

@@ -158,7 +158,6 @@ def save_weights(folder: str | Path, state_dict: dict[str, Tensor], card: Weight
         ReinvertError: the disk is full, or a value is not finite in the stored dtype.
     """
     import safetensors.torch
-    import torch
 
     folder = Path(folder)
     stored = encode(state_dict, card.dtype, card.name)

@@ -15,6 +15,9 @@ Deviations: small width; trained from scratch, where every published stage start
 to 4x4 instead of 7x7, since the maps have an eighth to a half of 64 px instead of 256; the fourth stage of the body,
 which never runs, is left out (depth 0); perceptual, identity network and parser are the domain's training judges,
 compared at all their levels (published: five of each); a learning rate that may fall towards the end.
+
+Ablations: `encoder` says what is read by which heads (Table III, and the conv head of Table I), `absolute` makes a
+refinement predict codes in the place of residuals (Table I, *).
 """
 
 from __future__ import annotations
@@ -26,13 +29,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from core.config import Strict
+from core.config import Strict, ablated
 from core.errors import ReinvertError
 from methods.code import Code
 from methods.encoder_task import EncoderTask
 from methods.generators import LoadedGenerator
 from methods.inverter import Inverter, Step
-from methods.networks.e2style import StageEncoder
+from methods.networks.e2style import Head, StageEncoder
 from methods.registry import KINDS, Context
 from methods.training_config import TrainingConfig
 from methods.training_task import Objective, Player, load_modules
@@ -44,6 +47,11 @@ class StageArguments(Strict):
     widths: tuple[int, int, int, int] = (32, 64, 128, 128)
     units: tuple[int, int, int, int] = (2, 2, 3, 0)
     grid: int = Field(default=4, ge=1)
+    levels: tuple[int, ...] = ablated((3, 2, 1), min_length=1, max_length=3)
+    """Stages whose maps are read, each of half the size of the one before: three, or fewer heads for all styles."""
+    head: Head = ablated("pooled")
+    pyramid: bool = ablated(False)
+    """pSp's feature pyramid over the maps that are read."""
 
 
 class E2StyleArguments(Strict):
@@ -52,6 +60,9 @@ class E2StyleArguments(Strict):
     start: str = "mean"
     """`mean` for the first stage, which sees the image alone; else the method that this stage refines."""
     encoder: StageArguments = StageArguments()
+    absolute: bool = ablated(False)
+    """Whether a refinement predicts the code itself, from the mean latent as the first stage does, and not a change of
+    the code before."""
     training: TrainingConfig
 
 
@@ -63,10 +74,17 @@ def styles_per_head(styles: int) -> tuple[int, int, int]:
 
 
 def new_encoder(arguments: E2StyleArguments, generator: LoadedGenerator) -> StageEncoder:
-    """The stage's encoder that fits `generator`, with random weights."""
+    """The stage's encoder that fits `generator`, with random weights.
+
+    Raises:
+        ReinvertError: two heads, whose share of the styles nobody says, or levels that are none.
+    """
     layers, dimensions = generator.style_shape
     channels = 3 if arguments.start == "mean" else 6
-    return StageEncoder(channels, dimensions, styles_per_head(layers), **arguments.encoder.model_dump())
+    heads = {1: (layers,), 3: styles_per_head(layers)}.get(len(arguments.encoder.levels))
+    if heads is None:
+        raise ReinvertError("e2style has three heads, or one for all styles; give 'encoder.levels' 3 numbers or 1")
+    return StageEncoder(channels, dimensions, heads, **arguments.encoder.model_dump(), size=generator.resolution)
 
 
 def refined(encoder: nn.Module, images: Tensor, before: Code, drawn: Tensor | None) -> Code:
@@ -93,6 +111,7 @@ class E2StyleTask(EncoderTask):
 
     def __init__(self, arguments: E2StyleArguments, context: Context) -> None:
         self.start = None if arguments.start == "mean" else context.start(arguments.start)
+        self.absolute = arguments.absolute
         super().__init__(
             context,
             arguments.training,
@@ -117,7 +136,8 @@ class E2StyleTask(EncoderTask):
         if self.start is None:
             return refined(encoder, images, self.generator.mean_code(len(images)), None)
         before = require_styles_alone(self.start.answer(images, self.config.seed))
-        return refined(encoder, images, before, self.start.draw(before))
+        base = self.generator.mean_code(len(images)) if self.absolute else before
+        return refined(encoder, images, base, self.start.draw(before))
 
 
 @KINDS.register("e2style")
@@ -126,10 +146,13 @@ class E2Style(Inverter):
 
     Arguments = E2StyleArguments
 
-    def __init__(self, generator: LoadedGenerator, encoder: nn.Module, start: Inverter | None) -> None:
+    def __init__(
+        self, generator: LoadedGenerator, encoder: nn.Module, start: Inverter | None, absolute: bool = False
+    ) -> None:
         super().__init__(generator)
         self.encoder = encoder
         self.start = start
+        self.absolute = absolute
 
     @classmethod
     def from_arguments(cls, arguments: E2StyleArguments, context: Context) -> E2Style:
@@ -137,7 +160,7 @@ class E2Style(Inverter):
         start = None if arguments.start == "mean" else context.start(arguments.start)
         encoder = new_encoder(arguments, context.loaded_generator)
         load_modules(context.weights_folder, context.domain, {"encoder": encoder})
-        return cls(context.loaded_generator, encoder.to(context.device), start)
+        return cls(context.loaded_generator, encoder.to(context.device), start, arguments.absolute)
 
     @classmethod
     def training_task(cls, arguments: E2StyleArguments, context: Context) -> E2StyleTask:
@@ -157,7 +180,8 @@ class E2Style(Inverter):
             yield before
         assert before is not None
         code = require_styles_alone(before.code)
-        yield Step(before.step + 1, refined(self.encoder, images, code, self.draw(code)))
+        base = self.generator.mean_code(len(images)) if self.absolute else code
+        yield Step(before.step + 1, refined(self.encoder, images, base, self.draw(code)))
 
     def networks(self) -> list[nn.Module]:
         """Those of the stages before, and this stage's encoder."""

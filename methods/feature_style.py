@@ -18,19 +18,24 @@ Deviations for the embedded scale: K stays 5, the second 16 x 16 map, because wh
 not on that of the image; so F is taken after the stage whose map has twice that size, the first at 64 px where it is
 the third at 256 px. LPIPS cannot read images below 31 px, which leaves two scales of three. Judges are the domain's
 own; small width, trained from scratch; a learning rate that falls along a cosine, not in one step.
+
+Ablations (Table 4): `scales` of LPIPS, `feature` and `synthetic` images. Without the latter there is no squared error,
+which Eq. 2 has of them alone. Appendix D: `layer` K = 4 ... 7, whose maps have 16, from 6 on 32 px, in images of 64 px
+as of 1024; for 32 px the feature head must not stride, as with the code's own default.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from core.config import Strict
+from core.config import Strict, ablated
 from core.errors import ReinvertError
 from methods.code import Code
 from methods.generators import LoadedGenerator
@@ -41,9 +46,6 @@ from methods.registry import KINDS, Context
 from methods.training_config import LossWeights, TrainingConfig
 from methods.training_data import seeded
 from methods.training_task import Objective, Player, TrainingTask, load_modules
-
-HEAD_STRIDE = 2
-"""Of the feature head, as published."""
 
 
 class EncoderArguments(Strict):
@@ -60,6 +62,12 @@ class FeatureStyleArguments(Strict):
     encoder: EncoderArguments = EncoderArguments()
     layer: int = Field(default=PUBLISHED_FEATURE_LAYER, ge=1)
     """K: the feature replaces the input of this convolution of the generator, counted from 0."""
+    head_stride: Literal[1, 2] = ablated(2)
+    """Of the feature head."""
+    feature: bool = ablated(True)
+    """Whether there is a feature at all, and not styles alone."""
+    synthetic: bool = ablated(True)
+    """Whether half of what the training sees is drawn by the generator; else a batch has real images alone."""
     feature_weight: float = Field(default=0.01, ge=0)
     """Of the mean squared distance of F from G_K(w)."""
     ramp: float = Field(default=1 / 12, ge=0, le=1)
@@ -77,26 +85,30 @@ def new_encoder(arguments: FeatureStyleArguments, generator: LoadedGenerator) ->
     Raises:
         ReinvertError: no stage of the encoder has twice the size of the generator's map.
     """
+    sizes = arguments.encoder.model_dump()
+    if not arguments.feature:
+        return FeatureStyleEncoder(*generator.style_shape, **sizes, feature_channels=None)
     channels, side, _ = generator.feature_shape(arguments.layer)
-    stage = int(math.log2(generator.resolution / (HEAD_STRIDE * side)))
+    stage = int(math.log2(generator.resolution / (arguments.head_stride * side)))
     if not 1 <= stage <= 4:
         raise ReinvertError(
             f"feature {arguments.layer} of the generator has {side} px, which no stage of the encoder leads to from "
-            f"{generator.resolution} px; choose another 'layer'"
+            f"{generator.resolution} px with stride {arguments.head_stride}; choose another 'layer' or 'head_stride'"
         )
     return FeatureStyleEncoder(
         *generator.style_shape,
-        **arguments.encoder.model_dump(),
+        **sizes,
         feature_channels=channels,
         feature_stage=stage,
-        feature_stride=HEAD_STRIDE,
+        feature_stride=arguments.head_stride,
     )
 
 
-def encode(encoder: nn.Module, images: Tensor, latent_mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Styles (B, L, D), offsets from `latent_mean` added to it, and the feature (B, C, R, R)."""
+def encode(encoder: nn.Module, images: Tensor, latent_mean: Tensor, layer: int) -> Code:
+    """Styles (B, L, D), offsets from `latent_mean` added to it, and the feature (B, C, R, R) of `layer`, if any."""
     offsets, feature = encoder(images)
-    return offsets.float() + latent_mean, feature.float()
+    styles = offsets.float() + latent_mean
+    return Code(styles=styles) if feature is None else Code(styles, feature=feature.float(), feature_layer=layer)
 
 
 class MultiScale(nn.Module):
@@ -142,11 +154,13 @@ class FeatureStyleTask(TrainingTask):
         """The encoder alone."""
         return [Player("encoder", list(self.modules["encoder"].parameters()), self.objectives)]
 
-    def _synthetic(self, count: int) -> tuple[Tensor, list[Tensor]]:
-        """(count, 3, H, W) images of the generator in [-1, 1], and noise maps of 2 count images: theirs come first."""
+    def _synthetic(self, count: int, real: int) -> tuple[Tensor, list[Tensor]]:
+        """(count, 3, H, W) images of the generator in [-1, 1], and noise maps of count + real images: theirs first."""
         network, device = self.generator.generator, self.generator.device
         z = torch.randn(count, network.style_dim).to(device)
-        noise = [torch.randn(2 * count, *stored.shape[1:]).to(device) for stored in network.stored_noise()]
+        noise = [torch.randn(count + real, *stored.shape[1:]).to(device) for stored in network.stored_noise()]
+        if count == 0:
+            return torch.zeros(0, 3, network.size, network.size, device=device), noise
         with torch.no_grad():
             images = network.synthesis(network.repeat(network.mapping(z)), noise=[one[:count] for one in noise])
         return images.clamp(-1, 1).to(torch.float32), noise
@@ -154,27 +168,35 @@ class FeatureStyleTask(TrainingTask):
     def objectives(self, images: Tensor, step: int) -> Iterator[Objective]:
         """Eq. 8 (5 without identities) on as many synthetic as real images: means over the images."""
         settings, network = self.settings, self.generator.generator
-        count = len(images)
-        synthetic, noise = self._synthetic(count)
+        count = len(images) if settings.synthetic else 0
+        synthetic, noise = self._synthetic(count, len(images))
         targets = torch.cat([synthetic, images])
-        styles, feature = encode(self.modules["encoder"], targets, self.generator.latent_mean)
-        plain, own = network.synthesis(styles, noise=noise, return_feature_of=settings.layer)
-        weight = min(1.0, step / (settings.ramp * self.config.steps)) if settings.ramp > 0 else 1.0
-        full = network.synthesis(styles, noise=noise, feature=blended(feature, weight), feature_layer=settings.layer)
-        of_plain, of_full = self.loss(plain, targets), self.loss(full, targets)
-        terms = {name: term + of_full[name] for name, term in of_plain.items()}
-        pixels = l2(plain[:count], synthetic).mean()
-        near = (feature - own.detach().float()).square().mean()
-        total = self.config.losses.l2 * pixels + settings.feature_weight * near
+        code = encode(self.modules["encoder"], targets, self.generator.latent_mean, settings.layer)
+        plain, own = network.synthesis(code.styles, noise=noise, return_feature_of=settings.layer)
+        terms = self.loss(plain, targets)
+        distances: dict[str, Tensor] = {}
+        total = torch.zeros((), device=images.device)
+        if count:
+            distances["l2"] = l2(plain[:count], synthetic).mean()
+            total = total + self.config.losses.l2 * distances["l2"]
+        if code.feature is not None:
+            weight = min(1.0, step / (settings.ramp * self.config.steps)) if settings.ramp > 0 else 1.0
+            full = network.synthesis(
+                code.styles, noise=noise, feature=blended(code.feature, weight), feature_layer=settings.layer
+            )
+            of_full = self.loss(full, targets)
+            terms = {name: term + of_full[name] for name, term in terms.items()}
+            distances["feature"] = (code.feature - own.detach().float()).square().mean()
+            total = total + settings.feature_weight * distances["feature"]
         if terms:
             total = total + self.loss.total(terms).mean()
         shown = {name: term.mean() for name, term in terms.items()}
-        yield Objective(total, {"loss": total, "l2": pixels, "feature": near, **shown})
+        yield Objective(total, {"loss": total, **distances, **shown})
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """See `TrainingTask.reconstruct`."""
-        styles, feature = encode(self.modules["encoder"], images, self.generator.latent_mean)
-        return self.generator.draw(Code(styles=styles, feature=feature, feature_layer=self.settings.layer))
+        latent_mean = self.generator.latent_mean
+        return self.generator.draw(encode(self.modules["encoder"], images, latent_mean, self.settings.layer))
 
     def score(self, images: Tensor, reconstructions: Tensor) -> dict[str, Tensor]:
         """PSNR, and LPIPS, summed over the scales, where the losses use it."""
@@ -232,9 +254,10 @@ class FeatureStyle(Inverter):
         self.generator.check_images(images)
         with torch.no_grad():
             images = images.to(self.generator.device, torch.float32)
-            styles, feature = encode(self.encoder, images, self.generator.latent_mean)
-        yield Step(0, Code(styles=styles))
-        yield Step(1, Code(styles=styles, feature=feature, feature_layer=self.layer))
+            code = encode(self.encoder, images, self.generator.latent_mean, self.layer)
+        yield Step(0, Code(styles=code.styles))
+        if code.feature is not None:
+            yield Step(1, code)
 
     @torch.no_grad()
     def own_feature(self, styles: Tensor) -> Tensor:

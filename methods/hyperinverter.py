@@ -15,6 +15,8 @@ trained from scratch and its body is IR-SE for every domain; the batch size stay
 after the same fraction of the steps, and the code's 20,000 "cold" steps after that, of which the paper says nothing,
 are left out; gamma is that of the generator's own training, as theirs are; judges are the domain's own; a learning rate
 that may fall towards the end.
+
+Ablations (Table 3): without phase II `start` is left; `sees_first_image`, `layer_wise`, and `hidden` for D.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from core.config import Strict
+from core.config import Strict, ablated
 from core.errors import ReinvertError
 from methods.code import Code
 from methods.encoder_task import EncoderTask
@@ -68,6 +70,10 @@ class HyperInverterArguments(Strict):
     """Width inside the weight regressors (D; published: 128 and 256 for 512 channels)."""
     fused_channels: int = Field(default=64, ge=1)
     extractor_channels: int = Field(default=32, ge=1)
+    sees_first_image: bool = ablated(True)
+    """Whether the first image's code is fused with that of the image."""
+    layer_wise: bool = ablated(True)
+    """Whether E2 gives a code for every layer, and not one, off its coarsest map, for all."""
     adversarial: dict[str, AdversarialArguments] = Field(default={})
     """By domain, because the paper weighs them differently; a domain that is not here has no such term."""
     training: TrainingConfig
@@ -94,6 +100,8 @@ def new_modules(arguments: HyperInverterArguments, generator: LoadedGenerator) -
         arguments.hidden,
         arguments.fused_channels,
         arguments.extractor_channels,
+        arguments.sees_first_image,
+        arguments.layer_wise,
     )
     rows = max(layer.code for layer in hypernet.predicted) + 1
     encoder = GradualStyleEncoder(size, rows, None, **arguments.encoder.model_dump(), code_size=arguments.code_size)

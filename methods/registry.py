@@ -11,9 +11,10 @@ import pkgutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import BaseModel
 
 import methods
 from core.config import Config, validated
@@ -152,16 +153,32 @@ def training_task(
     return kind.training_task(arguments, context)
 
 
+def arguments_of(name: str, config: Config) -> dict[str, Any]:
+    """All arguments of an entry, those at their defaults included; sections are mappings.
+
+    Raises:
+        ReinvertError: an unknown method or kind, or a wrong argument.
+    """
+    return _unfolded(_arguments(name, config)[1])
+
+
+def _unfolded(value: Any) -> Any:
+    # Not `model_dump`, which leaves out what only ablations change (`core.config.ablated`).
+    if isinstance(value, BaseModel):
+        return {key: _unfolded(inner) for key, inner in value}
+    return {key: _unfolded(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
 def describe(name: str, config: Config, weights_root: str | Path = "weights") -> str:
     """What a person asks about a method: its paper and deviations, its arguments, its weights.
 
     Raises:
         ReinvertError: an unknown method or a wrong argument.
     """
-    kind, arguments = _arguments(name, config)
+    kind = _kind(name, config)
     lines = [f"{name} (kind {config.methods[name].kind})", ""]
     lines += [(sys.modules[kind.__module__].__doc__ or "").strip(), "", "Arguments:"]
-    for key, value in arguments.model_dump().items():  # type: ignore[attr-defined]
+    for key, value in arguments_of(name, config).items():
         if isinstance(value, dict):
             lines.append(f"  {key}:")
             lines += [f"    {inner}: {what}" for inner, what in value.items()]

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from core.errors import ReinvertError
 from core.files import is_disk_full
+from pipelines.ablations.cli import app as ablations_app
 from pipelines.commands import describe, edit, measure, report, score, train
 from pipelines.weights.cli import app as weights_app
 
@@ -98,6 +99,7 @@ _group("measure", "Measure a network.", {"generator": measure.generator})
 _group("label", "Label what a generator draws.", {"samples": edit.label_samples})
 _group("picture", "Draw pictures for the docs.", {"domain": describe.picture_domain})
 app.add_typer(weights_app, name="weights")
+app.add_typer(ablations_app, name="ablations")
 
 
 def main() -> None:

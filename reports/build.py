@@ -19,9 +19,21 @@ from PIL import Image
 from core.config import Config
 from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
-from reports import drawing, editing, editing_pictures, generators, inspecting, markdown, pdf, pictures, sections
+from reports import (
+    ablations,
+    drawing,
+    editing,
+    editing_pictures,
+    generators,
+    inspecting,
+    markdown,
+    pdf,
+    pictures,
+    sections,
+)
 from reports.claims import chapters, judged
-from reports.claims.measured import digest, evidence, paper_scale
+from reports.claims.ablated import read_ablated
+from reports.claims.measured import ABLATIONS, digest, evidence, paper_scale
 from reports.claims.record import FILE as VERDICTS_FILE
 from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
@@ -94,9 +106,12 @@ def build_report(
         runs, cards, frozenset(drawn), lost, worst_by, measured, scale_in_words(config),
         editing.distrust(directions, edits),
     )  # fmt: skip
-    claims = judged.judge_all(evidence(runs, results_dir), paper_scale(results_dir))
+    ablated = read_ablated(results_dir / ABLATIONS, config.methods, domains)
+    drawn |= ablations.draw(ablated, results_dir / ABLATIONS, figures)
+    claims = judged.judge_all(evidence(runs, results_dir), paper_scale(results_dir), ablated)
     chapters.draw(claims, figures, FULL_WIDTH)
     inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)
+    papers = chapters.sections(claims, inspected)
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",
@@ -112,7 +127,8 @@ def build_report(
                 editing.directions_section(directions, drawn),
                 editing.editability_section(edits, drawn),
                 sections.failures(material),
-                *chapters.sections(claims, inspected),
+                ablations.section(ablated, drawn, chapters.tables_of(papers)),
+                *papers,
                 generators.section(measured, drawn),
                 sections.provenance_section(material),
             ],

@@ -11,7 +11,8 @@ F + G_K(w edited) - G_K(w) (section 3.3).
 
 Kept oddities: the feature head strides by two (the published configuration, not the code's default), the codes come
 from plain linear layers, and the mean latent is added by the caller. The stage the feature is taken from is an
-argument, since at small sizes another stage has the generator's resolution (at 64 px the first one gives 16x16).
+argument, since at small sizes another stage has the generator's resolution (at 64 px the first one gives 16x16). The
+feature head may be left out, as in the paper's ablation (table 4 B).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ RAMP = 1e-4
 
 
 class FeatureStyleEncoder(nn.Module):
-    """Images (B, in_channels, S, S) in [-1, 1] -> W+ offsets (B, L, D) and a feature (B, C, h, w).
+    """Images (B, in_channels, S, S) in [-1, 1] -> W+ offsets (B, L, D) and, with a head for it, a feature (B, C, h, w).
 
     The offsets are from the mean latent, which the caller adds. The feature has S / (2^stage * stride) pixels per side:
     16 with the published 256 px, third stage and stride 2.
@@ -41,7 +42,7 @@ class FeatureStyleEncoder(nn.Module):
         style_dim: D.
         widths: channels of the four stages.
         units: residual units of the four stages.
-        feature_channels: C, that of the generator's map.
+        feature_channels: C, that of the generator's map; None for no feature.
         feature_stage: 1 ... 4, the stage the feature is computed from.
         feature_stride: of the feature head.
         grid: pixels per side each stage is pooled to for the styles.
@@ -57,7 +58,7 @@ class FeatureStyleEncoder(nn.Module):
         style_dim: int = 512,
         widths: Sequence[int] = (64, 128, 256, 512),
         units: Sequence[int] = (3, 4, 14, 3),
-        feature_channels: int = 512,
+        feature_channels: int | None = 512,
         feature_stage: int = 3,
         feature_stride: int = 2,
         grid: int = 3,
@@ -73,22 +74,24 @@ class FeatureStyleEncoder(nn.Module):
         self.grid = grid
         self.input_layer = input_layer(in_channels, widths[0])
         self.body = residual_body(widths, units, excite=False, insightface=True)
-        width = widths[feature_stage - 1]
-        self.content_layer = nn.Sequential(
-            nn.BatchNorm2d(width),
-            nn.Conv2d(width, feature_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(feature_channels),
-            nn.PReLU(feature_channels),
-            nn.Conv2d(feature_channels, feature_channels, 3, stride=feature_stride, padding=1, bias=False),
-            nn.BatchNorm2d(feature_channels),
-        )
+        self.content_layer: nn.Sequential | None = None
+        if feature_channels is not None:
+            width = widths[feature_stage - 1]
+            self.content_layer = nn.Sequential(
+                nn.BatchNorm2d(width),
+                nn.Conv2d(width, feature_channels, 3, padding=1, bias=False),
+                nn.BatchNorm2d(feature_channels),
+                nn.PReLU(feature_channels),
+                nn.Conv2d(feature_channels, feature_channels, 3, stride=feature_stride, padding=1, bias=False),
+                nn.BatchNorm2d(feature_channels),
+            )
         self.styles = nn.ModuleList(nn.Linear(sum(widths) * grid * grid, style_dim) for _ in range(style_count))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """See the class."""
         stem = self.input_layer(images.contiguous(memory_format=torch.channels_last))
         stages = outputs_of(self.body, stem, self.ends)
-        feature = self.content_layer(stages[self.feature_stage - 1])
+        feature = None if self.content_layer is None else self.content_layer(stages[self.feature_stage - 1])
         pooled = torch.cat([F.adaptive_avg_pool2d(stage, self.grid) for stage in stages], dim=1).flatten(1)
         return torch.stack([head(pooled) for head in self.styles], dim=1), feature
 

@@ -90,7 +90,7 @@ def weight_residuals(
         first_image: what the unchanged generator draws, (B, 3, S, S), as the encoder reads it.
         image: the image to invert, likewise.
     """
-    first_codes = w_bar_encoder(first_image)
+    first_codes = w_bar_encoder(first_image) if hypernet.sees_first_image else None
     residuals: dict[str, Tensor] = hypernet(first_codes, w_bar_encoder(image))
     return residuals
 

@@ -10,14 +10,15 @@ Oddities of the published networks that are kept, since released weights need th
 - The row of the code a layer reads is not the row of W+ that styles it: 0 and 1 serve the convolution and the RGB layer
   of 4 px, 2 + 2k and 3 + 2k the two convolutions of 8 2^k px, whose RGB layer reads 3 + 2k as well.
 
-Widths, the size of the codes and the generator's size and widths are arguments.
+Widths, the size of the codes and the generator's size and widths are arguments; so are the paper's ablations (table 3):
+regressors that read the code of the image alone, or one code for all layers.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,7 @@ class WeightRegressor(nn.Module):
         hidden: D; 128 in the "light" and 256 in the "large" published networks.
         fused_channels: after the fusion.
         extractor_channels: inside the strided convolutions.
+        codes: 2, or 1 to read the image's alone.
     """
 
     def __init__(
@@ -98,12 +100,13 @@ class WeightRegressor(nn.Module):
         hidden: int = 128,
         fused_channels: int = FUSED_CHANNELS,
         extractor_channels: int = EXTRACTOR_CHANNELS,
+        codes: int = 2,
     ) -> None:
         super().__init__()
         if code_size < 2 or code_size & (code_size - 1):
             raise ReinvertError(f"a hypernetwork cannot read codes of {code_size} px; use a power of two from 2")
         self.fusion = nn.Sequential(
-            nn.Conv2d(2 * code_channels, fused_channels, 1), nn.InstanceNorm2d(fused_channels), nn.ReLU()
+            nn.Conv2d(codes * code_channels, fused_channels, 1), nn.InstanceNorm2d(fused_channels), nn.ReLU()
         )
         layers: list[nn.Module] = [nn.Conv2d(fused_channels, extractor_channels, 3, padding=1), nn.ReLU()]
         halvings = int(math.log2(code_size))
@@ -120,9 +123,10 @@ class WeightRegressor(nn.Module):
         self.w2 = nn.Parameter(torch.randn(hidden, values) * (0.01 / math.sqrt(hidden)))
         self.b2 = nn.Parameter(torch.zeros(values))
 
-    def forward(self, first_code: Tensor, image_code: Tensor) -> Tensor:
-        """Codes (B, C, S, S) of the first reconstruction and of the image -> residual (B, out, in, k, k)."""
-        fused = self.fusion(torch.cat([first_code, image_code], dim=1))
+    def forward(self, first_code: Tensor | None, image_code: Tensor) -> Tensor:
+        """Codes (B, C, S, S) of the first reconstruction, if read, and of the image -> residual (B, out, in, k, k)."""
+        read = image_code if first_code is None else torch.cat([first_code, image_code], dim=1)
+        fused = self.fusion(read)
         vector = self.feature_extractor(fused).flatten(1)
         by_channel = torch.addmm(self.b1, vector, self.w1).view(len(vector), -1, self.hidden)
         kernels = by_channel @ self.w2 + self.b2
@@ -140,6 +144,8 @@ class HyperNetwork(nn.Module):
         hidden: D of the regressors.
         fused_channels: of the regressors.
         extractor_channels: of the regressors.
+        sees_first_image: whether the code of the first reconstruction is read beside the image's.
+        layer_wise: whether every layer has its code; else L is 1 and all of them read it.
 
     Raises:
         ReinvertError: no such generator, or codes too small.
@@ -154,9 +160,14 @@ class HyperNetwork(nn.Module):
         hidden: int = 128,
         fused_channels: int = FUSED_CHANNELS,
         extractor_channels: int = EXTRACTOR_CHANNELS,
+        sees_first_image: bool = True,
+        layer_wise: bool = True,
     ) -> None:
         super().__init__()
         self.predicted = predicted_weights(size, channels)
+        if not layer_wise:
+            self.predicted = [replace(layer, code=0) for layer in self.predicted]
+        self.sees_first_image = sees_first_image
         self.weight_regressors = nn.ModuleDict(
             {
                 layer.regressor: WeightRegressor(
@@ -168,16 +179,18 @@ class HyperNetwork(nn.Module):
                     hidden,
                     fused_channels,
                     extractor_channels,
+                    2 if sees_first_image else 1,
                 )
                 for layer in self.predicted
             }
         )
 
-    def forward(self, first_codes: Tensor, image_codes: Tensor) -> dict[str, Tensor]:
+    def forward(self, first_codes: Tensor | None, image_codes: Tensor) -> dict[str, Tensor]:
         """Residuals by the name of the generator's weight.
 
         Args:
-            first_codes: (B, L, C, S, S), of the first reconstruction (the image drawn from W alone).
+            first_codes: (B, L, C, S, S), of the first reconstruction (the image drawn from W alone); None where it is
+                not read.
             image_codes: (B, L, C, S, S), of the image.
 
         Returns:
@@ -185,7 +198,7 @@ class HyperNetwork(nn.Module):
         """
         return {
             layer.weight: self.weight_regressors[layer.regressor](
-                first_codes[:, layer.code], image_codes[:, layer.code]
+                None if first_codes is None else first_codes[:, layer.code], image_codes[:, layer.code]
             )
             for layer in self.predicted
         }

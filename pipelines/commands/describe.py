@@ -50,8 +50,13 @@ def describe(
             "\n".join(f"{choice}: {words}" for choice, words in choices(protocols.get(name)).items()).replace("`", "")
         )
         return
-    known("name", name, [*config.methods, *metrics_registry.names(), *config.domains])
-    if name in config.methods:
+    from pipelines.ablations.describe import describe_beside, variants_beside
+
+    variants = variants_beside(params)
+    known("name", name, [*config.methods, *metrics_registry.names(), *config.domains, *variants])
+    if name in variants:
+        print(describe_beside(name, params, weights))
+    elif name in config.methods:
         from methods import registry as methods_registry
 
         print(methods_registry.describe(name, config, weights))

@@ -13,6 +13,9 @@ from reports.model import Block, Bullets, Cell, Column, Figure, Heading, Paragra
 from reports.tabulate import plain
 
 BARS = "claims-bars"
+ABLATED = (
+    "Every line was trained on the short, equal budget of [[ablations]]: not the numbers of the benchmark's methods."
+)
 MARKS: dict[Verdict, str] = {"supported": "best", "contradicted": "failed", "inconclusive": "", "not measured": ""}
 
 
@@ -30,6 +33,11 @@ def sections(judged: Judged, more: Mapping[str, Sequence[Block]]) -> list[Sectio
         *[_paper(judged, paper, [one for one in layouts if one.paper == paper], more.get(paper, ()))
           for paper in judged.papers],
     ]  # fmt: skip
+
+
+def tables_of(chapters: Sequence[Section]) -> set[str]:
+    """Identifiers of the tables in chapters."""
+    return {block.identifier for chapter in chapters for block in chapter.blocks if isinstance(block, Table)}
 
 
 def _overview(judged: Judged) -> Section:
@@ -81,7 +89,10 @@ def _paper(judged: Judged, paper: str, layouts: Sequence[paper_tables.Layout], m
         blocks.append(Heading(title=f"{place_of(paper, layout.table)}: as published"))
         blocks.append(paper_tables.published_table(layout, judged.published, judged.paper_scale.get(paper)))
         blocks.append(Heading(title=f"{place_of(paper, layout.table)}: its layout on the embedded scale"))
-        table = paper_tables.measured_table(layout, judged.measured)
+        ablated = judged.ablated if judged.ablated and judged.ablated.fills(layout) else None
+        table = paper_tables.measured_table(layout, ablated.evidence if ablated else judged.measured)
+        if ablated and table is not None:
+            table = table.model_copy(update={"notes": [*table.notes, text(ABLATED)]})
         nothing = "None of its methods has a number of this table yet."
         blocks.append(Paragraph(text=text(nothing)) if table is None else table)
     blocks += more

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reports.claims import names
+from reports.claims.ablated import Ablated
 from reports.claims.evidence import Cell as Place
 from reports.claims.evidence import Evidence, Value
 from reports.claims.judge import VERDICTS, Judgement, Verdict, judge, read_rules
@@ -28,6 +29,8 @@ class Judged:
     of_measured: Mapping[str, Sequence[Judgement]]
     paper_scale: Mapping[str, Mapping[Place, Value]] = field(default_factory=dict)
     """By paper: what was measured at its scale with its protocols."""
+    ablated: Ablated | None = None
+    """What was measured of ablations."""
 
     @property
     def papers(self) -> list[str]:
@@ -39,21 +42,25 @@ class Judged:
         return [claim for claim in self.claims if claim.paper == paper]
 
 
-def judge_all(measured: Evidence, paper_scale: Mapping[str, Mapping[Place, Value]]) -> Judged:
-    """Every claim judged from published and from measured numbers.
+def judge_all(
+    measured: Evidence, paper_scale: Mapping[str, Mapping[Place, Value]], ablated: Ablated | None = None
+) -> Judged:
+    """Every claim judged from published and from measured numbers, those about ablations from the ablations.
 
     Raises:
         ReinvertError: a file of reports/papers/ is missing or holds a mistake.
     """
     claims, published, rules = read_claims(), read_published(), read_rules()
+    about = {claim.id: ablated.evidence if ablated and ablated.judges(claim) else measured for claim in claims}
     own = {paper: evidence_of(paper, published) for paper in names.methods().papers}
     return Judged(
         claims,
         published,
         measured,
         {claim.id: judge(claim, own[claim.paper], rules) for claim in claims},
-        {claim.id: judge(claim, measured, rules) for claim in claims},
+        {claim.id: judge(claim, about[claim.id], rules) for claim in claims},
         paper_scale,
+        ablated,
     )
 
 

@@ -23,6 +23,8 @@ from reports.claims.evidence import Cell, Evidence, Value, valued
 from reports.read import Run
 
 TABLE = "cells.csv"
+ABLATIONS = "ablations"
+"""Below results/: what was collected of ablations, judged apart (`reports.claims.ablated`)."""
 PAPER_SCALE = "paper-scale"
 """Below results/: <paper>/cells.csv, measured at that paper's scale, on its images, by its protocols. Kept apart."""
 
@@ -97,7 +99,7 @@ def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
         if run.failed:
             found.absent[run.domain, run.method] = run.reason.rstrip(".")
         else:
-            found.cells |= _of_run(run)
+            found.cells |= of_run(run)
         found.cells |= edits.read_edits(results_dir / run.name / edits.FILE, run.domain, run.method)
         found.cells |= inspections.read_inspection(results_dir / run.name / inspections.FILE, run.domain, run.method)
     for path in _tables(results_dir):
@@ -130,7 +132,8 @@ def paper_scale(results_dir: Path) -> dict[str, dict[Cell, Value]]:
     return found
 
 
-def _of_run(run: Run) -> dict[Cell, Value]:
+def of_run(run: Run) -> dict[Cell, Value]:
+    """The numbers of a run that has any."""
     cells = {}
     for name, entry in run.metrics.items():
         value = valued(entry["value"], entry["low"], entry["high"], name, int(entry["n"]), int(entry["n_failed"]))
@@ -149,11 +152,11 @@ def _of_run(run: Run) -> dict[Cell, Value]:
 
 
 def digest(results_dir: Path, runs: Iterable[str]) -> str:
-    """SHA-256 over the scores of `runs` and the tables, all of them in git: by it verdicts know their results."""
+    """SHA-256 over scores of `runs`, tables and ablations, all of them in git: by it verdicts know their results."""
     total = hashlib.sha256()
     files = [results_dir / run / name for run in runs for name in ("metrics.json", edits.FILE, inspections.FILE)]
     scores = [path for path in files if path.is_file()]
-    for path in sorted([*scores, *results_dir.rglob(TABLE)]):
+    for path in sorted([*scores, *results_dir.rglob(TABLE), *(results_dir / ABLATIONS).glob("*.json")]):
         total.update(f"{path.relative_to(results_dir).as_posix()}\n".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()

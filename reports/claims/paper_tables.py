@@ -132,7 +132,8 @@ def measured_table(layout: Layout, measured: Evidence) -> Table | None:
     groups, left_out = [], []
     for group in body.groups:
         has = [any(lookup(_place(layout, group, row, column)) for column in body.columns) for row in group.rows]
-        left_out += [row.method for row, there in zip(group.rows, has, strict=True) if not there and row.method]
+        if group.domain is None or group.domain in measured.domains:  # others are no domains of this suite
+            left_out += [row.method for row, there in zip(group.rows, has, strict=True) if not there and row.method]
         if any(has):
             rows = [row for row, there in zip(group.rows, has, strict=True) if there]
             # Headings of the papers give sizes; these pictures have another.

@@ -78,7 +78,9 @@ def test_the_objective_is_the_papers(root: Path, step: int, weight: float) -> No
     with torch.no_grad():
         synthetic = network.synthesis(network.repeat(network.mapping(z)), noise=[one[:2] for one in noise]).clamp(-1, 1)
         both = torch.cat([synthetic, real])
-        styles, feature = encode(task.modules["encoder"], both, task.generator.latent_mean)
+        code = encode(task.modules["encoder"], both, task.generator.latent_mean, LAYER)
+        styles, feature = code.styles, code.feature
+        assert feature is not None
         plain, own = network.synthesis(styles, noise=noise, return_feature_of=LAYER)
         mixed = weight * feature + (1 - weight) * own
         full = network.synthesis(styles, noise=noise, feature=mixed, feature_layer=LAYER)

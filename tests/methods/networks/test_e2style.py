@@ -63,5 +63,5 @@ def test_names_are_those_of_the_published_checkpoints(network: E2Style) -> None:
 
 
 def test_wrong_numbers_of_stages_are_refused() -> None:
-    with pytest.raises(ReinvertError, match="three heads"):
+    with pytest.raises(ReinvertError, match="four stages and 3 heads"):
         StageEncoder(**(SMALL | {"styles": (3, 2)}))

@@ -1,0 +1,1 @@
+"""The papers' ablations: variants of methods, trained and measured on an equal budget (see `core.config_ablations`)."""
