@@ -113,6 +113,8 @@ def encode(state_dict: dict[str, Tensor], dtype: StoredDtype, name: str) -> dict
     Raises:
         ReinvertError: a value is not finite in the stored dtype.
     """
+    import torch
+
     stored: dict[str, Tensor] = {}
     for key, value in state_dict.items():
         value = value.detach().to("cpu")
