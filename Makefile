@@ -65,7 +65,7 @@ ablations: $(STAMP)
 
 # From nothing: without weights and unfinished work, every stage runs. After an interruption, `make repro` goes on.
 retrain: $(STAMP)
-	@rm -rf weights .cache/train .cache/training
+	@rm -rf weights .cache/training
 	@$(BIN)/dvc repro --force
 
 test: $(STAMP)

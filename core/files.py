@@ -6,17 +6,23 @@ kill, Ctrl-C or a full disk leaves what was there before. Content is determinist
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import pydantic
 
 from core.errors import ReinvertError
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 # EFBIG is what a file-size limit (ulimit -f) gives, EDQUOT an exhausted quota: for the user both are a full disk.
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -76,6 +82,56 @@ def atomic_write_json(path: str | os.PathLike[str], content: Any) -> None:
             as failed, not printed.
     """
     atomic_write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def atomic_write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any], compressed: bool = True) -> None:
+    """Write arrays by name as one npz file."""
+    import numpy as np
+
+    with atomic_path(path) as temporary:
+        (np.savez_compressed if compressed else np.savez)(temporary, **arrays)
+
+
+def atomic_write_csv(
+    path: str | os.PathLike[str], rows: Sequence[Mapping[str, str | float]], columns: Sequence[str] | None = None
+) -> None:
+    """Write the log of a training: numbers with six digits, words as they are, nothing where a row has no such column.
+
+    Args:
+        path: the file.
+        rows: values by column.
+        columns: all of them, in order; None for those that rows have, in the order in which they come up.
+    """
+    text = io.StringIO()
+    names = columns or list(dict.fromkeys(column for row in rows for column in row))
+    writer = csv.DictWriter(text, fieldnames=names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: value if isinstance(value, str) else f"{value:.6g}" for name, value in row.items()} for row in rows
+    )
+    atomic_write_text(path, text.getvalue())
+
+
+def read_json_as(model: type[Model], path: Path, what: str, remedy: str) -> Model:
+    """A JSON file as an instance of `model`.
+
+    Args:
+        model: what it should hold.
+        path: the file.
+        what: it is called in the error, "baseline".
+        remedy: what a user can do about a damaged one.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ReinvertError: it is no JSON, or another.
+    """
+    try:
+        return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except pydantic.ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ReinvertError(f"'{path}' is no {what} (at {where}); {remedy}") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ReinvertError(f"'{path}' is not valid JSON; {remedy}") from error
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -12,8 +12,6 @@ training k, resuming from the checkpoint and training N - k, bit for bit on one 
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import math
 import time
 from collections.abc import Iterator
@@ -28,7 +26,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_text
+from core.files import atomic_path, atomic_write_csv
 from core.precision import resolve
 from core.weights import WeightsCard, code_version, decode, encode, save_weights
 from methods.training_config import TrainingConfig
@@ -91,15 +89,6 @@ def _write_samples(path: Path, real: Tensor, reconstructions: Tensor) -> None:
     grid = (torch.cat(rows, dim=1).clamp(-1, 1).add(1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
     with atomic_path(path) as temporary:
         Image.fromarray(grid.repeat(2, axis=0).repeat(2, axis=1)).save(temporary)
-
-
-def _write_log(path: Path, rows: list[dict[str, float]]) -> None:
-    text = io.StringIO()
-    columns = list(dict.fromkeys(column for row in rows for column in row))  # a term may set in later
-    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
-    atomic_write_text(path, text.getvalue())
 
 
 @torch.no_grad()
@@ -268,7 +257,7 @@ def _evaluate(task: TrainingTask, state: dict[str, Any], held_out: Tensor, work_
     row = {"step": float(state["step"]), "images_seen": float(state["step"] * task.config.batch), **means}
     state["log"].append(row | {f"held_out_{name}": value for name, value in scores.items()})
     state["sums"] = {}
-    _write_log(work_dir / LOG_FILE, state["log"])
+    atomic_write_csv(work_dir / LOG_FILE, state["log"])
 
 
 def train(

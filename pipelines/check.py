@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from core.config_evaluation import Tolerances
 from core.errors import ReinvertError
-from core.files import atomic_write_json
+from core.files import atomic_write_json, read_json_as
 from metrics import registry
 from reports.claims.judge import Verdict as ClaimVerdict
 
@@ -91,13 +91,10 @@ def read_baseline(path: Path) -> Baseline:
     Raises:
         ReinvertError: it is missing or damaged, or names a metric that does not exist.
     """
-    if not path.is_file():
-        raise ReinvertError(f"no baseline at '{path}'; give the file with --baseline or write one")
     try:
-        baseline = Baseline.model_validate(_read_json(path))
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ReinvertError(f"'{path}' is no baseline (at {where}); restore it from git") from error
+        baseline = read_json_as(Baseline, path, "baseline", "restore it from git")
+    except FileNotFoundError as error:
+        raise ReinvertError(f"no baseline at '{path}'; give the file with --baseline or write one") from error
     for cells in baseline.runs.values():
         for metric in cells:
             registry.get(metric)
@@ -172,13 +169,17 @@ def check(baseline_file: Path, results_dir: Path, tolerances: Tolerances) -> lis
     return [comparison for comparison in compare(baseline_file, results_dir, tolerances) if comparison.regressed]
 
 
-def require_no_regression(comparisons: Iterable[Comparison]) -> None:
-    """Raise one ReinvertError that names every cell that regressed; nothing happens when none did."""
-    regressed = [str(comparison) for comparison in comparisons if comparison.regressed]
-    if regressed:
+def require_none(what: str, found: Sequence[object]) -> None:
+    """Raise one ReinvertError that names everything the gate objects to; nothing happens when it is nothing.
+
+    Args:
+        what: it is called, in the plural: "score(s) worse than the baseline".
+        found: each names itself.
+    """
+    if found:
         raise ReinvertError(
-            f"{len(regressed)} score(s) worse than the baseline: {'; '.join(regressed)}; repair the cause, or write a "
-            "new baseline if the change is meant"
+            f"{len(found)} {what}: {'; '.join(map(str, found))}; repair the cause, or write a new baseline if the "
+            "change is meant"
         )
 
 

@@ -106,16 +106,6 @@ def compare(baseline: Baseline, baseline_file: Path, results_dir: Path, runs: It
     return changes
 
 
-def require_no_flip(changes: Sequence[Change]) -> None:
-    """Raise one ReinvertError that names every verdict that was decided or open and no longer is so."""
-    flipped = [str(change) for change in changes if change.flipped]
-    if flipped:
-        raise ReinvertError(
-            f"{len(flipped)} verdict(s) on claims changed: {'; '.join(flipped)}; repair the cause, or write a new "
-            "baseline if the change is meant"
-        )
-
-
 def markdown_table(changes: Sequence[Change]) -> str:
     """The comparison as a Markdown table, flips in bold; verdicts that stayed are counted only."""
     if not changes:

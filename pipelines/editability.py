@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from core.config import Config
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_json, sha256_of
+from core.files import atomic_write_json, atomic_write_npz, sha256_of
 from core.registry import unknown_name
 from methods import registry as methods_registry
 from methods.editing.direction_set import DirectionSet
@@ -197,7 +197,6 @@ def editability(
         record |= measured
     except (ArithmeticError, torch.linalg.LinAlgError) as error:
         record |= {"status": "failed", "reason": str(error), "n_failed": len(images.pixels)}
-    with atomic_path(output_dir / "edits.npz") as temporary:
-        np.savez_compressed(temporary, **pictures)  # type: ignore[arg-type]
+    atomic_write_npz(output_dir / "edits.npz", pictures)
     atomic_write_json(output_dir / "editability.json", record)
     return record

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from core.config import Config
 from core.config_evaluation import EvaluationConfig
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_json, sha256_of
+from core.files import atomic_path, atomic_write_json, atomic_write_npz, sha256_of
 from core.registry import unknown_name
 from methods.inverter import Inverter
 from metrics import registry
@@ -301,6 +301,5 @@ def _write(
         atomic_write_json(folder / f"{name}.json", content)
     with atomic_path(folder / "per_image.parquet") as temporary:
         per_image.to_parquet(temporary, index=False)
-    with atomic_path(folder / "reconstructions.npz") as temporary:
-        np.savez_compressed(temporary, **pictures)  # type: ignore[arg-type]
+    atomic_write_npz(folder / "reconstructions.npz", pictures)
     atomic_write_json(folder / "record.json", record)

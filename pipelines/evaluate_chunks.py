@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core.config import Config
-from core.files import atomic_path
+from core.files import atomic_write_npz
 from methods import registry as methods_registry
 from methods.inverter import Inverter
 from metrics.panel import Panel, blank_where_failed
@@ -133,8 +133,7 @@ def read_chunk(path: Path) -> Chunk | None:
 
 def write_chunk(path: Path, chunk: Chunk) -> None:
     """Keep a finished chunk, whole or not at all."""
-    with atomic_path(path) as temporary:
-        np.savez(temporary, **chunk)  # type: ignore[arg-type]
+    atomic_write_npz(path, chunk, compressed=False)
 
 
 @contextmanager

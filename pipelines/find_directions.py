@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_json
+from core.files import atomic_write_json, atomic_write_npz
 from methods import generators
 from methods.editing import discovery
 from methods.editing.direction_set import Direction, DirectionSet
@@ -204,7 +204,6 @@ def find_directions(
     }
     found.save(data / domain / "directions.npz")
     strips: dict[str, NDArray[Any]] = {name: one.strip for name, one in checked.items()}
-    with atomic_path(output_dir / "strips.npz") as temporary:
-        np.savez_compressed(temporary, **strips)  # type: ignore[arg-type]
+    atomic_write_npz(output_dir / "strips.npz", strips)
     atomic_write_json(output_dir / "metrics.json", metrics)
     return metrics

@@ -18,7 +18,7 @@ resumed from its checkpoint equals an uninterrupted one bit for bit.
 
 import csv
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -28,7 +28,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from core.errors import ReinvertError
-from core.files import atomic_path
+from core.files import atomic_path, atomic_write_csv
 from core.precision import resolve
 from methods.networks.stylegan2 import Generator
 from metrics import judges
@@ -284,15 +284,11 @@ _LOG_COLUMNS = (
 
 def _append_log(path: Path, images: int, log: dict[str, float]) -> None:
     """Add a line to the loss log; lines of a run that was killed after its last checkpoint are dropped first."""
-    rows = []
+    rows: list[Mapping[str, str | float]] = []
     if path.exists():
         with open(path, newline="") as handle:
-            rows = [row for row in csv.DictReader(handle) if int(row["images"]) < images]
-    rows.append({"images": str(images), **{key: f"{value:.5g}" for key, value in log.items()}})
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as handle:
-        writer = csv.DictWriter(handle, _LOG_COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+            rows += [row for row in csv.DictReader(handle) if int(row["images"]) < images]
+    atomic_write_csv(path, [*rows, {"images": str(images), **log}], _LOG_COLUMNS)
 
 
 def _take_up_log(published: Path, path: Path) -> None:
@@ -346,7 +342,7 @@ def train_generator(
     domain = domains.get(domain_name)
     if config.size != domain.resolution:
         raise ReinvertError(f"generators.{domain_name}.size is {config.size}, the images are {domain.resolution}")
-    work_dir = cache / "train" / f"{domain_name}-generator-{config.recipe}"
+    work_dir = cache / "training" / f"{domain_name}-generator-{config.recipe}"
     work_dir.mkdir(parents=True, exist_ok=True)
     for split in ("train", "test"):
         shards.ensure(domain, split, cache)

@@ -6,10 +6,8 @@ N - k steps bit for bit, because everything random is a function of (seed, step)
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import inspect
-import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +22,7 @@ from tqdm import tqdm
 
 from core.config import validated
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_json, atomic_write_text
+from core.files import atomic_path, atomic_write_csv, atomic_write_json
 from core.precision import resolve
 from core.weights import CARD_FILE, WeightsCard, code_version, load_weights, save_weights
 from metrics.judges import ARCHITECTURES, contrastive, identity_objectives, objectives
@@ -113,14 +111,6 @@ def load_checkpoint(path: Path, state: dict[str, Any], device: torch.device) -> 
             state[key] = value
 
 
-def _write_log(path: Path, rows: list[dict[str, float]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
-    atomic_write_text(path, text.getvalue())
-
-
 def fit(
     name: str, config: JudgeTraining, training: TrainingSet, state: dict[str, Any], folder: Path, device: torch.device
 ) -> None:
@@ -159,7 +149,7 @@ def fit(
                 if not math.isfinite(values["loss"]):
                     raise ReinvertError(f"training of {name} diverged at step {step}; lower its learning_rate")
                 state["log"].append({"step": step + 1, "images": (step + 1) * config.batch, **values})
-                _write_log(folder / "losses.csv", state["log"])
+                atomic_write_csv(folder / "losses.csv", state["log"])
                 bar.set_postfix(loss=f"{values['loss']:.4f}")
             if state["step"] % config.checkpoint_every == 0 or last:
                 save_checkpoint(folder / "checkpoint.pt", state)

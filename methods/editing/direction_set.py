@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from core.errors import ReinvertError
-from core.files import atomic_path
+from core.files import atomic_write_npz
 from core.registry import unknown_name
 
 
@@ -104,8 +104,7 @@ class DirectionSet:
             "spreads": np.array(list(self.spreads.values())),
             "generator_sha256": np.array(self.generator_sha256),
         }
-        with atomic_path(path) as temporary:
-            np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+        atomic_write_npz(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> DirectionSet:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from core.errors import ReinvertError
-from core.files import atomic_path
+from core.files import atomic_write_npz
 
 _SCORE = "score_"
 
@@ -42,8 +42,7 @@ class LabelledSamples:
         """Write one npz file, whole or not at all."""
         arrays = {"seed": np.array(self.seed), "generator_sha256": np.array(self.generator_sha256)}
         arrays |= {_SCORE + name: score.numpy() for name, score in self.scores.items()}
-        with atomic_path(path) as temporary:
-            np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+        atomic_write_npz(path, arrays)
 
     @classmethod
     def load(cls, path: Path, generator_sha256: str, codes: Callable[[int, int], Tensor]) -> LabelledSamples:

@@ -55,8 +55,8 @@ def check(
         print(check_claims.markdown_table(changes))
     else:
         print("\n".join(str(change) for change in changes if change.kind != "same"), end="\n" if changes else "")
-    gate.require_no_regression(comparisons)
-    check_claims.require_no_flip(changes)
+    gate.require_none("score(s) worse than the baseline", [one for one in comparisons if one.regressed])
+    gate.require_none("verdict(s) on claims changed", [one for one in changes if one.flipped])
     if not markdown:
         print(f"{len(comparisons)} scores compared with {baseline}: none is worse than its tolerance allows")
         none = f"{baseline} holds no verdicts on claims; '--write' adds those of the last report"

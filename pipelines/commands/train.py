@@ -61,7 +61,7 @@ def judge(
     if scores_only:
         stage.score_judge(domain, name, training, folder, device, options.cache)
     else:
-        stage.train_judge(domain, name, training, options.cache / "train", folder, device, options.cache)
+        stage.train_judge(domain, name, training, options.cache / "training", folder, device, options.cache)
 
 
 @flat

@@ -6,15 +6,13 @@ instead of judging again, and knows by the digest of the scores whether it belon
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from core.errors import ReinvertError
-from core.files import atomic_write_json
+from core.files import atomic_write_json, read_json_as
 from reports.claims.judge import Judgement, Verdict
 
 FILE = "claims.json"
@@ -57,11 +55,6 @@ def read_record(path: Path) -> Record | None:
         ReinvertError: the file is damaged.
     """
     try:
-        return Record.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return read_json_as(Record, path, "record of verdicts", "run 'reinvert report'")
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ReinvertError(f"'{path}' is no record of verdicts (at {where}); run 'reinvert report'") from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ReinvertError(f"'{path}' is not valid JSON; run 'reinvert report'") from error
