@@ -161,6 +161,9 @@ def _table(ablated: Ablated, record: Record, group: str) -> Table:
         cells = [Cell(text=row.variant, value=row.variant, code=True), plain(says)]
         for name in chosen:
             value = values[name][index]
+            if measured.reason:  # which a note under the table gives
+                cells.append(Cell(text="–"))
+                continue
             shown = "failed" if value is None else names.metric(name).printed(value)
             cells.append(Cell(text=shown, value=value, mark="failed" if value is None else marked[name][index]))
         training = measured.training
