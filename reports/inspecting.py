@@ -167,8 +167,9 @@ def _weights(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[
         caption=text(
             f"Which convolutions change? On **{domain}** (HyperInverter's Figures 8 and 11). Mean absolute change of a "
             "convolution's weights, over the weights and the test images; lines on the bars are 95 % bootstrap "
-            f"intervals over images, of {figures.FEWEST} and more. Each method has its own scale: HyperInverter predicts its changes, PTI finds them "
-            "by gradient descent, with steps of about equal size for all weights. Look for: solid bars above hatched "
+            f"intervals over images, of {figures.FEWEST} and more. Each method has its own scale: "
+            "HyperInverter predicts its changes, PTI finds them by gradient descent, with steps of about equal size "
+            "for all weights. Look for: solid bars above hatched "
             "ones, and, on the papers' faces, the last resolution above all others."
         ),
         alternative=f"Bars of the mean weight change of each convolution on {domain}",
