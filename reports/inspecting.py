@@ -23,8 +23,6 @@ LANDSCAPE = 10.2
 """Text width of a landscape page in inches."""
 TALLEST = 5.0
 """Height of a drawing on such a page."""
-FEWEST = 8
-"""Of fewer images a mean map is none; the runs' own pictures stand in where they can."""
 ROWS = 10
 """Methods in one grid of error maps."""
 SHOWN = (3, 2)
@@ -169,8 +167,9 @@ def _weights(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[
         caption=text(
             f"Which convolutions change? On **{domain}** (HyperInverter's Figures 8 and 11). Mean absolute change of a "
             "convolution's weights, over the weights and the test images; lines on the bars are 95 % bootstrap "
-            "intervals over images. Each method has its own scale: HyperInverter predicts its changes, PTI finds them "
-            "by gradient descent, with steps of about equal size for all weights. Look for: solid bars above hatched "
+            f"intervals over images, of {figures.FEWEST} and more. Each method has its own scale: "
+            "HyperInverter predicts its changes, PTI finds them by gradient descent, with steps of about equal size "
+            "for all weights. Look for: solid bars above hatched "
             "ones, and, on the papers' faces, the last resolution above all others."
         ),
         alternative=f"Bars of the mean weight change of each convolution on {domain}",
@@ -195,8 +194,10 @@ def _weights(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[
             cells = [plain(layer.replace("-", " ").replace("px", " px") if found is parts else layer)]
             cells.append(plain(found[0][layer]["kind"] if found is parts else "mean of layers"))
             for part in found:
-                cells += [Cell(text=f"{part[layer][end]:.6f}", value=float(part[layer][end])) if layer in part
-                          else Cell(text="–") for end in ("mean", "low", "high")]  # fmt: skip
+                known = 0 if layer not in part else 3 if part[layer]["n"] >= figures.FEWEST else 1
+                ends = ("mean", "low", "high")[:known]
+                cells += [Cell(text=f"{part[layer][end]:.6f}", value=float(part[layer][end])) for end in ends]
+                cells += [Cell(text="–")] * (3 - len(ends))
             rows.append(Row(cells=cells))
     images = ", ".join(f"{one.method} {one.n}" for one in changing)
     return [figure, Table(
@@ -212,7 +213,7 @@ def _phases(domain: str, paper: str, inspected: Sequence[Inspected], runs: Seque
     for one in inspected:
         home, words = PHASES.get(one.kind, ("", ""))
         if home == paper:
-            transitions += _of_runs(one, words, runs) if one.n < FEWEST else _of_steps(one, words)
+            transitions += _of_runs(one, words, runs) if one.n < figures.FEWEST else _of_steps(one, words)
     # A refinement that passes through another one's stages shows them all.
     transitions = list({one.name: one for one in transitions}.values())
     if not transitions:

@@ -23,6 +23,8 @@ LAYERS = {"convolution": ("convolution", PALETTE[0], ""), "torgb": ("toRGB", PAL
 UNIT = "0: equal, 1: from black to white"
 CLIP = 0.995
 """Share of the pixels that a scale covers; the rest is drawn like its end, lest one pixel darken a map."""
+FEWEST = 8
+"""Of fewer images neither a mean map nor a bootstrap interval says anything."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def weight_bars(inspected: Sequence[Inspected], folder: Path, identifier: str, w
                 heights = [layer["mean"] for _, layer in own]
                 ends = np.array([[layer["mean"] - layer["low"], layer["high"] - layer["mean"]] for _, layer in own]).T
                 axes.bar([place for place, _ in own], heights, color=colour, hatch=hatch, edgecolor="white",
-                         linewidth=0.4, label=label, yerr=ends.clip(0), error_kw={"linewidth": 0.8})  # fmt: skip
+                         linewidth=0.4, label=label, yerr=ends.clip(0) if one.n >= FEWEST else None,
+                         error_kw={"linewidth": 0.8})  # fmt: skip
             axes.set_xticks(range(len(layers)), [_layer_name(layer["layer"]) for layer in layers], rotation=90)
             axes.grid(axis="x", visible=False)
             images = "1 image" if one.n == 1 else f"{one.n} images"
