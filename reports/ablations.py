@@ -17,7 +17,6 @@ from reports import pictures
 from reports.claims import names
 from reports.claims.ablated import Ablated
 from reports.claims.evidence import Value
-from reports.claims.published import place_of
 from reports.model import Block, Bullets, Cell, Column, Figure, Heading, Paragraph, Row, Section, Table, text
 from reports.ranking import marks
 from reports.read_ablations import Record
@@ -105,17 +104,16 @@ def section(ablated: Ablated, drawn: Collection[str], tables: Collection[str]) -
             figure = f"insertion-layers-{record.domain}"
             if group == "feature-style-encoder" and figure in drawn:
                 blocks.append(_figure(figure, record.domain))
-    return Section(identifier="ablations", title="Ablations", blocks=blocks, landscape=True)
+    return Section(identifier="ablations", title="Ablations", blocks=blocks)
 
 
 def _figure(identifier: str, domain: str) -> Figure:
-    where = place_of("feature-style-encoder", "table-4").split(",")[0]
     return Figure(
         identifier=identifier,
-        caption=text(f"{where}, Figure 22, on {domain}: the layer K at which the feature is inserted. Maps 4 and 5 "
-                     "have 16 px, 6 and 7 have 32."),
+        caption=text(f"Feature-Style, Figure 22, on {domain}: the layer K at which the feature is inserted. Maps 4 "
+                     "and 5 have 16 px, 6 and 7 have 32."),
         alternative="Rows of reconstructions for every K under the input images",
-        width=0.8,
+        width=0.7,
     )  # fmt: skip
 
 
@@ -132,7 +130,8 @@ def _costs(ablated: Ablated) -> Table:
                 continue
             minutes = sum(training.seconds or 0.0 for training in found) / 60
             devices = ", ".join(dict.fromkeys(training.device for training in found))
-            rows.append(Row(cells=[plain(group), plain(record.domain), plain(steps), plain(len(found)),
+            first = Cell(text=_short(group), value=group)
+            rows.append(Row(cells=[first, plain(record.domain), plain(steps), plain(len(found)),
                                    Cell(text=f"{minutes:.1f}", value=minutes), plain(devices)]))  # fmt: skip
     return Table(
         identifier="ablation-costs", caption=text("What the trainings of the ablations took, one thread each."),
@@ -158,7 +157,8 @@ def _table(ablated: Ablated, record: Record, group: str) -> Table:
         measured = record.measured[row.measured_as]
         alias = f"as {row.measured_as}" if row.measured_as != row.variant else ""
         says = "; ".join(filter(None, (row.says, alias))) or "the row of comparison"
-        cells = [Cell(text=row.variant, value=row.variant, code=True), plain(says)]
+        # Without the paper's method, which the caption names.
+        cells = [Cell(text=row.variant.split("/", 1)[-1], value=row.variant, code=True), plain(says)]
         for name in chosen:
             value = values[name][index]
             if measured.reason:  # which a note under the table gives
@@ -175,15 +175,18 @@ def _table(ablated: Ablated, record: Record, group: str) -> Table:
                       Cell(text="–" if minutes is None else f"{minutes:.1f}", value=minutes)]  # fmt: skip
         rows.append(Row(cells=cells))
     failed = [f"{row.variant}: {reason}." for row in lines if (reason := record.measured[row.measured_as].reason)]
-    paper = names.methods().papers[group].split(" (")[0]
     return Table(
         identifier=f"ablations-{group}-{record.domain}",
-        caption=text(f"Variants of **{paper}** on {record.domain}, {record.budgets[group]} steps each, measured on "
-                     f"{len(record.images)} test images."),
+        caption=text(f"Variants of **{_short(group)}** on {record.domain}, {record.budgets[group]} steps each, "
+                     f"measured on {len(record.images)} test images."),
         columns=columns, rows=rows, small=True,
         notes=[dagger_note(chosen), *(text(line) for line in failed),
                text("Variants without minutes are the benchmark's own networks, or those of the line they name.")],
     )  # fmt: skip
+
+
+def _short(paper: str) -> str:
+    return names.methods().papers[paper].split(" (")[0]
 
 
 def _number(ablated: Ablated, domain: str, variant: str, metric: str) -> float | None:

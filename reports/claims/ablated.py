@@ -60,6 +60,7 @@ def read_ablated(folder: Path, methods: Iterable[str], domains: Sequence[str]) -
         ReinvertError: a file is damaged.
     """
     records = [record for record in read_records(folder) if record.domain in domains]
+    records.sort(key=lambda record: domains.index(record.domain))
     evidence = Evidence(domains=list(domains))
     for record in records:
         cells, absent = cells_of(record)
