@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pydantic
@@ -82,17 +82,18 @@ def read_table(path: Path) -> dict[Cell, Value]:
     return cells
 
 
-def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
+def evidence(runs: Sequence[Run], results_dir: Path, known: Collection[str] = ()) -> Evidence:
     """Everything measured.
 
     Args:
         runs: of all domains, those that failed included.
         results_dir: holds results/**/cells.csv.
+        known: domains of the suite, whether or not there is a run on them.
 
     Raises:
         ReinvertError: as `read_table`, or two tables have the same cell.
     """
-    found = Evidence(domains=list(dict.fromkeys(run.domain for run in runs)))
+    found = Evidence(domains=list(dict.fromkeys(run.domain for run in runs)), known=frozenset(known))
     for run in runs:
         if run.failed:
             found.absent[run.domain, run.method] = run.reason.rstrip(".")
