@@ -32,8 +32,8 @@ FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
 SHOWN = (5, 3)
 """Images of a comparison: in-distribution and out-of-distribution."""
-ROWS = 9
-"""Methods in one grid, so that it fits a page and a face can be judged."""
+ROWS = 6
+"""Methods in one grid, so that two grids fit a page and a face can be judged."""
 WORST, WORST_ROWS = 4, 8
 """Worst images of each method, and methods in one picture of them."""
 SAMPLES_WIDTH = 1000
@@ -103,8 +103,8 @@ def build_report(
         Report(
             title="reinvert: StyleGAN inversion, measured",
             subtitle=text(
-                "Made from the files of the runs alone. Every table is also a CSV file, every figure a PNG; what it "
-                "takes to make the numbers again is in [[measured]]."
+                "Made from the files of the runs alone; every table is also a CSV file. How to make the numbers "
+                "again: [[measured]]."
             ),
             sections=[
                 frontpage.section(material, judged.summary_line(claims), chapters.SUMMARY_BARS),

@@ -57,7 +57,9 @@ def directions_table(found: Directions) -> Table:
         "others_less": "Others less",
     }  # fmt: skip
     words = {"direction", "finder", "attribute", "other", "rows", "monotone", "others_less"}
-    columns = [Column(key=key, label=label, align="left" if key in words else "right") for key, label in labels.items()]
+    hidden = ("component", "rows", "pixels")  # the figures' captions have the first two
+    columns = [Column(key=key, label=label, align="left" if key in words else "right",
+                      only="csv" if key in hidden else "") for key, label in labels.items()]  # fmt: skip
     rows = []
     for name, entry in found.entries.items():
         attribute, (other, other_effect) = entry["attribute"], _largest_other(entry)
@@ -79,8 +81,7 @@ def directions_table(found: Directions) -> Table:
         text(f"γ columns: mean change of the attribute named, over {found.measured['samples']} samples that "
              f"no direction was found on ({units}). Rising: share of single steps of γ at which single samples rise. "
              "Effects: change over all of γ in standard deviations of the attribute over the generator's samples. "
-             "LPIPS and Classes: distance and share of pixels whose class in the parser changes, from the sample to "
-             "either end."),
+             "LPIPS: distance from the sample to either end."),
         text(f"One γ is {found.measured['deviations_per_gamma']:g} standard deviations of w along the direction. "
              f"`{found.measured['protocol']}`. " + _EMBEDDED),
     ]  # fmt: skip

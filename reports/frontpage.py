@@ -165,6 +165,22 @@ def _worst(material: Material) -> list[Text]:
     if len(done) < len(material.runs):
         lines.append(f"{len(material.runs) - len(done)} of {len(material.runs)} runs failed and have no numbers "
                      "([[runs]]).")  # fmt: skip
+    lines += _limits(material)
+    if any(registry.get(name).embedded for run in done for name in run.metrics):
+        lines.append("†: judged by networks of this rendered domain; no number here compares with a published one.")
+    short = [one.domain for one in material.generators
+             if any(not entry["met"] for entry in one.measured.get("bars", {}).values())]  # fmt: skip
+    if short:
+        lines.append(f"The generators of {listed(short)} miss bars set for them; no method draws what they cannot "
+                     "([[generators]])." if len(short) > 1 else f"The generator of {short[0]} misses bars set for it; "
+                     "no method draws what it cannot ([[generators]]).")  # fmt: skip
+    return [text(line) for line in lines] + [text("All doubts, with where they come from, are in [[distrust]].")]
+
+
+def _limits(material: Material) -> list[str]:
+    """Few images, short trainings, few steps: what a small run leaves open."""
+    done = [run for run in material.runs if not run.failed]
+    lines: list[str] = []
     counts = [tabulate.count_of(run) for run in done]
     if counts and min(counts) < tabulate.SET_RANK:
         lines.append(f"{min(counts)} test images only: many neighbours in the ranking cannot be told apart, FID and "
@@ -178,15 +194,7 @@ def _worst(material: Material) -> list[Text]:
     if searching and min(searching) < _FEW_STEPS:
         lines.append(f"Optimisations make {min(searching)} to {max(searching)} steps here, the papers' hundreds to "
                      "thousands: they look worse and faster than there.")  # fmt: skip
-    if any(registry.get(name).embedded for run in done for name in run.metrics):
-        lines.append("†: judged by networks of this rendered domain; no number here compares with a published one.")
-    short = [one.domain for one in material.generators
-             if any(not entry["met"] for entry in one.measured.get("bars", {}).values())]  # fmt: skip
-    if short:
-        lines.append(f"The generators of {listed(short)} miss bars set for them; no method draws what they cannot "
-                     "([[generators]])." if len(short) > 1 else f"The generator of {short[0]} misses bars set for it; "
-                     "no method draws what it cannot ([[generators]]).")  # fmt: skip
-    return [text(line) for line in lines] + [text("All doubts, with where they come from, are in [[distrust]].")]
+    return lines
 
 
 def section(material: Material, claims: Text, bars: str) -> Section:
@@ -202,9 +210,9 @@ def section(material: Material, claims: Text, bars: str) -> Section:
         more = ", ".join(f"[[quality-time-{d}]]" for d in material.domains if f"quality-time-{d}" in material.drawn)
         blocks.append(Figure(
             identifier="summary-quality-time",
-            caption=text("Quality against time. Stars: encoders that answer once; lines: methods that go on improving, "
-                         "a dot where they end. Green: optimisation, blue: encoders, purple and dashed: started from "
-                         f"an encoder. All metrics: {more}."),
+            caption=text("Quality against time. Stars: methods that answer once; lines: methods that answer again and "
+                         "again, a dot where they end. Green: optimisation; blue: encoders; purple, dashed: started "
+                         "from an encoder." + (f" All metrics: {more}." if more else "")),
             alternative="Quality against seconds per image, a line or star per method", vector=True,
         ))  # fmt: skip
     counted = Figure(identifier=bars, caption=text("Claims of each paper by verdict ([[claims]])."), vector=True,
@@ -250,7 +258,7 @@ def key_section(material: Material) -> Section:
         method_cards(material),
         *([Paragraph(text=text(f"**Scale** {material.scale}"))] if material.scale else []),
         Heading(title="What to distrust"),
-        Bullets(items=distrust(material), small=True),
+        Bullets(items=[*(text(line) for line in _limits(material)), *distrust(material)], small=True),
     ]
     return Section(identifier="distrust", title="How to read this report", blocks=blocks, new_page=True)
 

@@ -53,18 +53,19 @@ def quality_time(panels: Sequence[tuple[str, Sequence[Run], str]], folder: Path,
 
     style: dict[str, Any] = {**STYLE, "font.size": 7}
     with matplotlib.rc_context(style):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, 1.95))
+        figure = Figure(figsize=(width, 1.75))
         FigureCanvasAgg(figure)
         for position, (domain, runs, metric) in enumerate(panels):
             share = 1 / len(panels)
-            axes = figure.add_axes((position * share + 0.058, 0.19, share - 0.23, 0.71))
-            axes.set_title(domain, fontsize=7.5, fontweight="bold", loc="left", pad=4)
+            axes = figure.add_axes((position * share + 0.035, 0.2, share - 0.22, 0.69))
+            words = PANELS[metric][0].format(heading_of_name(metric))
+            axes.set_title(f"{domain}: {words}", fontsize=7.2, loc="left", pad=4)
             _panel(axes, runs, metric)
         save(figure, folder, identifier)
 
 
 def _panel(axes: Axes, runs: Sequence[Run], metric: str) -> None:
-    template, transform, logarithmic = PANELS[metric]
+    _, transform, logarithmic = PANELS[metric]
     ends: list[tuple[str, float, float, str]] = []
     drawn: list[tuple[float, float]] = []
     for run in runs:
@@ -82,7 +83,6 @@ def _panel(axes: Axes, runs: Sequence[Run], metric: str) -> None:
         drawn += good
         ends.append((run.method, *good[-1], colour))
     axes.set_xlabel("seconds per image, batch 1")
-    axes.set_ylabel(template.format(heading_of_name(metric)).replace(" (", "\n("))
     axes.set_xscale("log")
     if logarithmic:
         axes.set_yscale("log")

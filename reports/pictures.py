@@ -142,9 +142,9 @@ def worst_images(run: Run, by: str, count: int) -> list[int]:
 
 def failures(runs: Sequence[Run], by: str, shown: Sequence[str], count: int, path: Path) -> None:
     """Write each run's worst images, one run per row: every input beside its reconstruction, scores below."""
-    font, small = font_of(30), font_of(22)
+    font, small = font_of(30), font_of(21)
     side = runs[0].inputs.shape[1] * ENLARGEMENT
-    pair, foot = 2 * side + 4 * GAP, 54
+    pair, foot = 2 * side + 4 * GAP, 66
     label = 24 + max(int(font.getlength(run.method)) for run in runs)
     canvas = Image.new("RGB", (label + count * pair, len(runs) * (side + foot) + GAP), "white")
     draw = ImageDraw.Draw(canvas)
@@ -158,14 +158,15 @@ def failures(runs: Sequence[Run], by: str, shown: Sequence[str], count: int, pat
             mark = bool(run.per_image["out_of_distribution"].loc[image])
             if mark:
                 draw.rectangle((left - 4, top - 4, left + 2 * side + 3, top + side + 3), outline=ACCENT, width=4)
-            words = [f"#{image}" + (" OOD" if mark else "")]
+            head, words = f"#{image}" + (" OOD" if mark else ""), []
             if bool(run.per_image["failed"].loc[image]):
-                words.append("failed")
+                head += ", failed"
             for name in shown:
                 if name in run.per_image:
                     metric, score = registry.get(name), float(run.per_image[name].loc[image])
                     printed = f"{score:.{min(metric.decimals, 2)}f}" if np.isfinite(score) else "failed"
                     words.append(f"{heading_of(metric)} {printed}")
-            draw.text((left + side, top + side + 8), "  ".join(words), font=small, fill=ACCENT if mark else INK,
-                      anchor="ma")  # fmt: skip
+            for lines, said in enumerate((head, "  ".join(words))):
+                draw.text((left + side, top + side + 7 + 25 * lines), said, font=small,
+                          fill=ACCENT if mark and lines == 0 else INK, anchor="ma")  # fmt: skip
     save(canvas, path)

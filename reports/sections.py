@@ -176,6 +176,7 @@ def comparison(material: Material) -> Section:
                 identifier=name,
                 caption=_grid_caption(domain, number, len(shown)),
                 alternative=f"Grid: inputs of {domain} in the first row, one row of reconstructions per method below",
+                width=0.9,
             )
             for number, name in enumerate(shown, start=1)
         ]

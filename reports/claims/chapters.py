@@ -52,7 +52,9 @@ def _overview(judged: Judged) -> Section:
                  "95 % bootstrap intervals, of paired differences where two methods have scores of the same images; "
                  "printed ones are known to half a unit of their last digit, which some claims do not survive. FID, "
                  "KID, times and single steps have no interval here: they count as printed, FID and KID of fewer than "
-                 "128 images as undecided."),
+                 "128 images as undecided. Where a paper states a factor of time, a tenth to a half of it is asked, "
+                 "because machines and networks differ; a ratio of measured times within a third of that bound may "
+                 "flip on another day."),
             text("**not measured**: a number is missing, and none that is there contradicts. The reason is given; "
                  "**not printed** where it is the paper that has none."),
         ]),
@@ -93,13 +95,13 @@ def _paper(judged: Judged, paper: str, layouts: Sequence[paper_tables.Layout]) -
             blocks.append(Paragraph(text=text(nothing)))
         else:
             blocks += [Heading(title=f"{place_of(paper, layout.table)}: its layout on the embedded scale"), table]
-    return Section(identifier=f"paper-{paper}", title=names.methods().papers[paper], blocks=blocks, landscape=True)
+    return Section(identifier=f"paper-{paper}", title=names.methods().papers[paper], blocks=blocks, new_page=True)
 
 
 def _verdict(judgements: Sequence[Judgement], published: bool) -> Cell:
     """The verdict with its reason and the numbers that decide, domain by domain where there are several."""
     if not judgements:
-        return Cell(text="no such domain here" if not published else "–")
+        return Cell(text="–")
     verdict = overall(judgements)
     # A paper measures nothing here: where it prints no number the claim rests on a figure or its text.
     shown = "not printed" if published and verdict == "not measured" else verdict
@@ -108,7 +110,7 @@ def _verdict(judgements: Sequence[Judgement], published: bool) -> Cell:
         why = one.reason.split("; first: ")[0] if one.numbers else one.reason
         if len(judgements) > 1 and one.verdict != verdict:
             why = f"{one.verdict}, {why}"
-        words = f"{why[:1].upper()}{why[1:]}.{' ' if one.numbers else ''}{one.numbers}"
+        words = f"{why}.{' ' if one.numbers else ''}{one.numbers}"
         lines.append(f"{one.domain.capitalize()}: {words}" if len(judgements) > 1 else words)
     return Cell(text=shown, value=verdict, mark=MARKS[verdict], detail="\n".join(lines))  # type: ignore[arg-type]
 
@@ -141,7 +143,8 @@ def _verdicts(judged: Judged, paper: str) -> Table:
         notes=[text("Of every metric the comparison that decides: the closest that holds, or the clearest that does "
                     "not; `<?` and the like: cannot be told. In brackets 95 % intervals. All comparisons, those of "
                     "other domains too, are in `tables/claims-comparisons.csv`."),
-               text("Not printed: no table of the paper has the number, the claim rests on the place given. Measured "
-                    "numbers are of the embedded scale: networks trained for minutes, optimisations cut short "
-                    "([[methods]]). A contradiction says that the statement does not hold there, not why.")],
+               text("–: the claim does not speak of this domain. Not printed: no table of the paper has the number, the "
+                    "claim rests on the place given. Measured numbers are of the embedded scale: networks trained for "
+                    "minutes, optimisations cut short. A contradiction says that the statement does not hold there, "
+                    "not why.")],
     )  # fmt: skip

@@ -133,8 +133,9 @@ class Evidence:
             return Missing("metric", f"{metric} of {method}", "no number")
         if found.certainty == "sampled" and found.n is not None and found.n < FEWEST:
             return Missing("metric", f"{metric} of {method}", f"of {found.n} images, too few for an interval")
-        if not self.published and metric in _SETS and found.n is not None and found.n < SET_RANK:
-            # Its interval is unknown, so that nothing is certain about it.
+        few = found.certainty == "rounded" and found.n is not None and found.n < SET_RANK
+        if metric in _SETS and few:
+            # Its interval is unknown and wide, so that nothing is certain about it.
             return Value(found.value, -math.inf, math.inf, "sampled", f"{found.text} (n = {found.n})", found.n)
         return size(found, metric) if names.metric(metric).per_gamma_of else found
 

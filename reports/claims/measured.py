@@ -12,6 +12,7 @@ import csv
 import hashlib
 import math
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydantic
@@ -140,7 +141,12 @@ def _of_run(run: Run) -> dict[Cell, Value]:
     seconds, parameters = run.timing.get("seconds_per_image_batch_1"), run.timing.get("parameters")
     for name, number in (("seconds_per_image", seconds), ("params_millions", parameters and parameters / 1e6)):
         if number is not None:
-            cells[Cell(run.domain, run.method, name)] = valued(float(number), None, None, name, None)
+            value = valued(float(number), None, None, name, None)
+            steps = (run.record.get("arguments") or {}).get("steps")
+            if name == "seconds_per_image" and steps is not None:
+                # How long a method takes is how many steps it is given.
+                value = replace(value, text=f"{value.text} ({steps} steps)")
+            cells[Cell(run.domain, run.method, name)] = value
     for name in run.curve:
         if name in names.metrics():
             for step, number in zip(run.curve["steps"], run.curve[name], strict=True):
