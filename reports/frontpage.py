@@ -275,7 +275,7 @@ def method_cards(material: Material) -> Table:
     for run in {run.method: run for run in reversed(material.runs)}.values():
         arguments = dict(run.record.get("arguments") or {})
         card = material.card_of(run)
-        steps, seen = arguments.get("steps"), card and int(card["images_seen"])
+        steps, seen = arguments.get("steps"), None if card is None else int(card["images_seen"])
         parameters = run.timing.get("parameters")
         kind = str(arguments.get("kind", ""))
         rows.append(Row(cells=[

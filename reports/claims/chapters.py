@@ -143,8 +143,8 @@ def _verdicts(judged: Judged, paper: str) -> Table:
         notes=[text("Of every metric the comparison that decides: the closest that holds, or the clearest that does "
                     "not; `<?` and the like: cannot be told. In brackets 95 % intervals. All comparisons, those of "
                     "other domains too, are in `tables/claims-comparisons.csv`."),
-               text("–: the claim does not speak of this domain. Not printed: no table of the paper has the number, the "
-                    "claim rests on the place given. Measured numbers are of the embedded scale: networks trained for "
-                    "minutes, optimisations cut short. A contradiction says that the statement does not hold there, "
-                    "not why.")],
+               text("–: the claim does not speak of this domain. Not printed: no table of the paper has the number, "
+                    "the claim rests on the place given. Measured numbers are of the embedded scale: networks trained "
+                    "for minutes, optimisations cut short. A contradiction says that the statement does not hold "
+                    "there, not why.")],
     )  # fmt: skip
