@@ -95,7 +95,7 @@ def _paper(judged: Judged, paper: str, layouts: Sequence[paper_tables.Layout]) -
             blocks.append(Paragraph(text=text(nothing)))
         else:
             blocks += [Heading(title=f"{place_of(paper, layout.table)}: its layout on the embedded scale"), table]
-    return Section(identifier=f"paper-{paper}", title=names.methods().papers[paper], blocks=blocks, new_page=True)
+    return Section(identifier=f"paper-{paper}", title=names.methods().papers[paper], blocks=blocks, landscape=True)
 
 
 def _verdict(judgements: Sequence[Judgement], published: bool) -> Cell:
