@@ -154,7 +154,12 @@ def _rows(runs: Sequence[Edits], columns: Sequence[tuple[Sequence[float], int, S
     return rows
 
 
-_ENDS = [Column(key="n", label="n"), Column(key="n_failed", label="Failed")]
+def _ends(runs: Sequence[Edits]) -> list[Column]:
+    """Images, and failures: in the report only where there are any."""
+    broken = any(run.measured.get("n_failed") for run in runs if not run.reason)
+    return [Column(key="n", label="n"), Column(key="n_failed", label="Failed", only="" if broken else "csv")]
+
+
 _METHOD = Column(key="method", label="Method", align="left")
 
 
@@ -201,7 +206,7 @@ def change_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
     columns += [Column(key="per_gamma", label="Per γ"), Column(key="per_gamma_low", label="low"),
                 Column(key="per_gamma_high", label="high"), Column(key="selectivity", label="Own/other"),
                 Column(key="perceptual", label="LPIPS", dagger=True),
-                Column(key="changed_pixels", label="Classes"), *_ENDS]  # fmt: skip
+                Column(key="changed_pixels", label="Classes"), *_ends(runs)]  # fmt: skip
     cells += [
         (slope, decimals, _marks(runs, slope, "higher", decimals)),
         (values(lambda one: number(one["per_gamma"], "low")), decimals, []),
@@ -247,7 +252,7 @@ def interval_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
     return _joined(Table(
         identifier=f"change-intervals-{domain}-{name}",
         caption=text(f"Bootstrap 95 % intervals of [[change-{domain}-{name}]]."),
-        columns=[*columns, *_ENDS], rows=_rows(runs, cells), small=True,
+        columns=[*columns, *_ends(runs)], rows=_rows(runs, cells), small=True,
         notes=[text(f"Of fewer than {FEWEST} images a bootstrap has no interval worth printing.")],
     ))  # fmt: skip
 
@@ -281,7 +286,8 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
         if key == "id_edited" and not any(math.isfinite(one) for one in values):
             continue
         arrow: Literal["", "↓", "↑"] = "" if not direction else "↓" if direction == "lower" else "↑"
-        columns.append(Column(key=key, label=label, direction=arrow, dagger=dagger))
+        only: Literal["", "csv"] = "csv" if key == "consistency_n" else ""
+        columns.append(Column(key=key, label=label, direction=arrow, dagger=dagger, only=only))
         cells.append((values, decimals, _marks(runs, values, direction, decimals) if direction else []))
     gammas, protocols = sample["gammas"], sample["protocols"]
     ids = ", ".join(f"`{protocols[name]}`" for name in ("edited_fid", "edited_kid", "edited_id", "consistency"))
@@ -289,7 +295,7 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
         identifier=f"edited-{domain}",
         caption=text(f"Edited images on **{domain}** (E2Style's Table II, Feature-Style's Table 2), latent editing "
                      "consistency (e4e) and the end points of interpolation (HyperInverter, section 4.6)."),
-        columns=[*columns, *_ENDS], rows=_rows(runs, cells), small=True,
+        columns=[*columns, *_ends(runs)], rows=_rows(runs, cells), small=True,
         notes=[
             text(f"{MARKING_NOTE} They compare the methods that were given {_full(runs)} images. FID, KID and ID: of "
                  f"images edited along {', '.join(sample['directions'])} at γ = {gamma_words(gammas[0])} and "
@@ -344,7 +350,9 @@ def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
         Table(
             identifier=f"mixing-intervals-{domain}",
             caption=text(f"Bootstrap 95 % intervals of [[mixing-shares-{domain}]]."),
-            columns=columns, rows=rows(between), small=True,
+            # Which methods have a feature is said once, by the table of means.
+            columns=[one.model_copy(update={"only": "csv"}) if one.key == "content_from" else one for one in columns],
+            rows=rows(between), small=True,
         ),
     ]  # fmt: skip
 

@@ -138,7 +138,7 @@ def reconstruction(material: Material) -> Section:
             *([compared] if compared else []),
             tabulate.cost(domain, runs),
         ]
-    return Section(identifier="reconstruction", title="Reconstruction", blocks=blocks, new_page=True)
+    return Section(identifier="reconstruction", title="Reconstruction", blocks=blocks)
 
 
 def quality_time(material: Material) -> Section:

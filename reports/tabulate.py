@@ -142,7 +142,7 @@ def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
     counts, broken = {count_of(run) for run in done}, sum(failed_of(run) for run in done)
     columns = [
         Column(key="method", label="Method", align="left"),
-        *[metric_column(name, runs if len(counts) > 1 else ()) for name in names],
+        *[metric_column(name, runs) for name in names],
         *[Column(key=key, label=label, direction=arrow, only="" if key == "seconds_per_image_batch_1" else "csv")  # type: ignore[arg-type]
           for key, (label, arrow, _) in COST.items()],
         Column(key="parameters", label="Params (M)", only="csv"),
