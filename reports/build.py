@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from reports import (
     drawing,
     editing,
     editing_pictures,
+    frontpage,
     generators,
     inspecting,
     markdown,
@@ -45,8 +46,10 @@ FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
 SHOWN = (5, 3)
 """Images of a comparison: in-distribution and out-of-distribution."""
-ROWS = 9
-"""Methods in one grid, so that it fits a page and a face can be judged."""
+ROWS = 6
+"""Methods in one grid, so that two grids fit a page and a face can be judged."""
+WORST, WORST_ROWS = 4, 8
+"""Worst images of each method, and methods in one picture of them."""
 SAMPLES_WIDTH = 1000
 """Sample grids narrower than this many pixels are enlarged."""
 
@@ -105,10 +108,14 @@ def build_report(
     material = sections.Material(
         runs, cards, frozenset(drawn), lost, worst_by, measured, scale_in_words(config),
         editing.distrust(directions, edits),
+        frozenset(name for name, method in config.methods.items() if "training" in method.arguments),
     )  # fmt: skip
     ablated = read_ablated(results_dir / ABLATIONS, config.methods, domains)
     drawn |= ablations.draw(ablated, results_dir / ABLATIONS, figures)
-    claims = judged.judge_all(evidence(runs, results_dir), paper_scale(results_dir), ablated)
+    material = replace(
+        material, drawn=material.drawn | frozenset(drawn) | frontpage.draw(material, figures, FULL_WIDTH)
+    )
+    claims = judged.judge_all(evidence(runs, results_dir, config.domains), paper_scale(results_dir), ablated)
     chapters.draw(claims, figures, FULL_WIDTH)
     inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)
     papers = chapters.sections(claims, inspected)
@@ -116,11 +123,12 @@ def build_report(
         Report(
             title="reinvert: StyleGAN inversion, measured",
             subtitle=text(
-                "Made from the files of the runs alone. Every table is also a CSV file; what it takes to make the "
-                "numbers again is in [[measured]]."
+                "Made from the files of the runs alone; every table is also a CSV file. How to make the numbers "
+                "again: [[measured]]."
             ),
             sections=[
-                sections.summary(material, judged.summary_line(claims)),
+                frontpage.section(material, judged.summary_line(claims), chapters.SUMMARY_BARS),
+                frontpage.key_section(material),
                 sections.reconstruction(material),
                 sections.quality_time(material),
                 inspecting.extended(sections.comparison(material), inspecting.errors(runs, figures, FULL_WIDTH)),
@@ -168,25 +176,18 @@ def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: 
     available = [name for name in drawing.PANELS if all(name in run.curve for run in done)]
     lost = 0
     if available:
-        headline = "lpips" if "lpips" in available else available[0]
         lost = drawing.quality_time(done, available, folder, f"quality-time-{domain}", FULL_WIDTH)
         drawn.add(f"quality-time-{domain}")
-        if len(done) <= ROWS:  # more lines do not fit the page that sums up
-            drawing.quality_time(done, [headline], folder, f"summary-quality-time-{domain}", FULL_WIDTH / 2)
-            drawn.add(f"summary-quality-time-{domain}")
     chosen = pictures.chosen_images(done, *SHOWN)
     parts = pages(done, ROWS)
     for number, part in enumerate(parts, start=1):
         name = f"comparison-{domain}-{number}"
         pictures.comparison(part, chosen, folder / f"{name}.png", 28)
         drawn.add(name)
-    if len(parts) == 1:
-        pictures.comparison(done, pictures.chosen_images(done, 3, 2), folder / f"summary-comparison-{domain}.png", 36)
-        drawn.add(f"summary-comparison-{domain}")
-    for run in done:
-        scores = [name for name in ("lpips", "psnr", "id") if name in run.per_image]
-        pictures.failures(run, worst_by, scores, 8, folder / f"failures-{run.name}.png")
-        drawn.add(f"failures-{run.name}")
+    for number, part in enumerate(pages(done, WORST_ROWS), start=1):
+        name = f"failures-{domain}-{number}"
+        pictures.failures(part, worst_by, ("lpips", "psnr", "id"), WORST, folder / f"{name}.png")
+        drawn.add(name)
     return lost
 
 
@@ -216,13 +217,12 @@ def _enlarged_copy(source: Path, target: Path) -> bool:
 
 
 def _write_csv(table: Table, folder: Path) -> Path:
-    lines: list[list[Any]] = [[column.key for column in table.columns]]
+    kept = [index for index, column in enumerate(table.columns) if column.only != "report"]
+    lines: list[list[Any]] = [[table.columns[index].key for index in kept]]
     for row in table.rows:
         if not row.heading:
-            empty = ["failed" if cell.mark == "failed" else None for cell in row.cells]
-            lines.append(
-                [word if cell.value is None else cell.value for cell, word in zip(row.cells, empty, strict=True)]
-            )
+            cells = [row.cells[index] for index in kept]
+            lines.append(["failed" if cell.value is None and cell.mark == "failed" else cell.value for cell in cells])
     return _write_lines(lines, folder / f"{table.identifier}.csv")
 
 

@@ -163,7 +163,7 @@ def training_curve(points: Sequence[tuple[int, float]], folder: Path, identifier
         axes = figure.add_subplot()
         axes.plot(*zip(*good, strict=True), marker=MARKERS[0], markersize=3.2, linewidth=1.4, color=PALETTE[0])
         axes.set_yscale("log")
-        _plain_ticks(axes.yaxis, [fid for _, fid in good])
+        plain_ticks(axes.yaxis, [fid for _, fid in good])
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.set_xlabel("images seen")
         axes.set_ylabel(f"{heading_of(registry.get('fid'))}† (lower is better)")
@@ -207,14 +207,15 @@ def _panel(axes: Axes, runs: Sequence[Run], name: str, shown: Mapping[str, Mappi
     for axis, values in ((axes.xaxis, [x for x, _ in drawn]), (axes.yaxis, [y for _, y in drawn])):
         if axis is axes.yaxis and not logarithmic:
             continue
-        _plain_ticks(axis, values)
+        plain_ticks(axis, values)
     return lost
 
 
-def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
+def plain_ticks(axis: Axis, values: Sequence[float]) -> None:
+    """Ticks of a logarithmic axis that reads well over `values`: plain numbers, neither too many nor too few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-    # The more decades, the fewer labels in each. Plain numbers, no exponents.
+    # The more decades, the fewer labels in each.
     decades = math.log10(max(values) / min(values))
     few, some, many = (1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
     subdivisions = few if decades > 2.5 else some if decades > 1.2 else many

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
+from reports.claims.evidence import FEWEST
 from reports.editing_pictures import gamma_words
 from reports.model import Block, Cell, Column, Figure, Heading, Pair, Paragraph, Row, Section, Span, Table, Text, text
 from reports.ranking import Mark, marks
@@ -56,7 +57,9 @@ def directions_table(found: Directions) -> Table:
         "others_less": "Others less",
     }  # fmt: skip
     words = {"direction", "finder", "attribute", "other", "rows", "monotone", "others_less"}
-    columns = [Column(key=key, label=label, align="left" if key in words else "right") for key, label in labels.items()]
+    hidden = ("component", "rows", "pixels")  # the figures' captions have the first two
+    columns = [Column(key=key, label=label, align="left" if key in words else "right",
+                      only="csv" if key in hidden else "") for key, label in labels.items()]  # fmt: skip
     rows = []
     for name, entry in found.entries.items():
         attribute, (other, other_effect) = entry["attribute"], _largest_other(entry)
@@ -78,8 +81,7 @@ def directions_table(found: Directions) -> Table:
         text(f"γ columns: mean change of the attribute named, over {found.measured['samples']} samples that "
              f"no direction was found on ({units}). Rising: share of single steps of γ at which single samples rise. "
              "Effects: change over all of γ in standard deviations of the attribute over the generator's samples. "
-             "LPIPS and Classes: distance and share of pixels whose class in the parser changes, from the sample to "
-             "either end."),
+             "LPIPS: distance from the sample to either end."),
         text(f"One γ is {found.measured['deviations_per_gamma']:g} standard deviations of w along the direction. "
              f"`{found.measured['protocol']}`. " + _EMBEDDED),
     ]  # fmt: skip
@@ -124,7 +126,7 @@ def directions_section(found: Sequence[Directions], drawn: Collection[str]) -> S
                 ))  # fmt: skip
         blocks += [Pair(left=left, right=right) for left, right in zip(figures[::2], figures[1::2], strict=False)]
         blocks += [figure.model_copy(update={"width": 0.5}) for figure in figures[len(figures) // 2 * 2 :]]
-    return Section(identifier="directions", title="Editing directions", blocks=blocks, landscape=True)
+    return Section(identifier="directions", title="Editing directions", blocks=blocks, new_page=True)
 
 
 def _full(runs: Sequence[Edits]) -> int:
@@ -152,8 +154,33 @@ def _rows(runs: Sequence[Edits], columns: Sequence[tuple[Sequence[float], int, S
     return rows
 
 
-_ENDS = [Column(key="n", label="n"), Column(key="n_failed", label="Failed")]
+def _ends(runs: Sequence[Edits]) -> list[Column]:
+    """Images, and failures: in the report only where there are any."""
+    broken = any(run.measured.get("n_failed") for run in runs if not run.reason)
+    return [Column(key="n", label="n"), Column(key="n_failed", label="Failed", only="" if broken else "csv")]
+
+
 _METHOD = Column(key="method", label="Method", align="left")
+
+
+def _joined(table: Table) -> Table:
+    """The table with every two columns of an interval's ends in one, and the ends themselves in the CSV file only."""
+    columns: list[Column] = []
+    rows: list[list[Cell]] = [[] for _ in table.rows]
+    for place, column in enumerate(table.columns):
+        if column.key.endswith("_low"):
+            base = column.key.removesuffix("_low")
+            label = column.label.removesuffix("low").strip() or "95 % interval"
+            columns.append(Column(key=f"{base}_interval", label=label, only="report"))
+            for line, row in zip(rows, table.rows, strict=True):
+                ends = [row.cells[place].text, row.cells[place + 1].text]
+                few = isinstance(n := row.cells[-2].value, int) and n < FEWEST
+                line.append(Cell(text="–" if few or "–" in ends else " to ".join(ends)))
+        ends_only = column.key.endswith(("_low", "_high"))
+        columns.append(column.model_copy(update={"only": "csv"}) if ends_only else column)
+        for line, row in zip(rows, table.rows, strict=True):
+            line.append(row.cells[place])
+    return table.model_copy(update={"columns": columns, "rows": [Row(cells=line) for line in rows]})
 
 
 def change_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
@@ -179,7 +206,7 @@ def change_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
     columns += [Column(key="per_gamma", label="Per γ"), Column(key="per_gamma_low", label="low"),
                 Column(key="per_gamma_high", label="high"), Column(key="selectivity", label="Own/other"),
                 Column(key="perceptual", label="LPIPS", dagger=True),
-                Column(key="changed_pixels", label="Classes"), *_ENDS]  # fmt: skip
+                Column(key="changed_pixels", label="Classes"), *_ends(runs)]  # fmt: skip
     cells += [
         (slope, decimals, _marks(runs, slope, "higher", decimals)),
         (values(lambda one: number(one["per_gamma"], "low")), decimals, []),
@@ -198,12 +225,12 @@ def change_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
     ]  # fmt: skip
     if wavering:
         notes.insert(1, text("Not monotone in γ: " + ", ".join(wavering) + "."))
-    return Table(
+    return _joined(Table(
         identifier=f"change-{domain}-{name}",
         caption=text(f"Change of **{attribute}** ({unit_of(attribute)}) on **{domain}** along {name} "
                      f"({_FINDERS[entry['finder']]}), layout of HyperInverter's Table 2."),
         columns=columns, rows=_rows(runs, cells), notes=notes + _reasons(runs), small=True,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def interval_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
@@ -222,12 +249,13 @@ def interval_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
                  for run in runs],
                 _decimals(attribute), [],
             ))  # fmt: skip
-    return Table(
+    return _joined(Table(
         identifier=f"change-intervals-{domain}-{name}",
         caption=text(f"Bootstrap 95 % intervals of [[change-{domain}-{name}]]."),
-        columns=[*columns, *_ENDS], rows=_rows(runs, cells), small=True,
-        notes=[text(f"Protocol: `{sample['protocols']['changes']}`.")],
-    )  # fmt: skip
+        columns=[*columns, *_ends(runs)], rows=_rows(runs, cells), small=True,
+        notes=[text(f"Of fewer than {FEWEST} images a bootstrap has no interval worth printing."),
+               text(f"Protocol: `{sample['protocols']['changes']}`.")],
+    ))  # fmt: skip
 
 
 def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
@@ -259,7 +287,8 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
         if key == "id_edited" and not any(math.isfinite(one) for one in values):
             continue
         arrow: Literal["", "↓", "↑"] = "" if not direction else "↓" if direction == "lower" else "↑"
-        columns.append(Column(key=key, label=label, direction=arrow, dagger=dagger))
+        only: Literal["", "csv"] = "csv" if key == "consistency_n" else ""
+        columns.append(Column(key=key, label=label, direction=arrow, dagger=dagger, only=only))
         cells.append((values, decimals, _marks(runs, values, direction, decimals) if direction else []))
     gammas, protocols = sample["gammas"], sample["protocols"]
     measured = ("edited_fid", "edited_kid", "edited_id", "consistency", "endpoint_lpips")
@@ -268,7 +297,7 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
         identifier=f"edited-{domain}",
         caption=text(f"Edited images on **{domain}** (E2Style's Table II, Feature-Style's Table 2), latent editing "
                      "consistency (e4e) and the end points of interpolation (HyperInverter, section 4.6)."),
-        columns=[*columns, *_ENDS], rows=_rows(runs, cells), small=True,
+        columns=[*columns, *_ends(runs)], rows=_rows(runs, cells), small=True,
         notes=[
             text(f"{MARKING_NOTE} They compare the methods that were given {_full(runs)} images. FID, KID and ID: of "
                  f"images edited along {', '.join(sample['directions'])} at γ = {gamma_words(gammas[0])} and "
@@ -301,7 +330,7 @@ def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
 
     def between(share: Mapping[str, Any]) -> Cell:
         ends = [number(share, "low"), number(share, "high")]
-        if not all(math.isfinite(end) for end in ends):
+        if not all(math.isfinite(end) for end in ends) or int(share["n"]) < FEWEST:
             return Cell(text="–")
         words = " to ".join(f"{end:.2f}" for end in ends)
         return Cell(text=words.replace("-", "−"), value=words)
@@ -323,7 +352,9 @@ def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
         Table(
             identifier=f"mixing-intervals-{domain}",
             caption=text(f"Bootstrap 95 % intervals of [[mixing-shares-{domain}]]."),
-            columns=columns, rows=rows(between), small=True,
+            # Which methods have a feature is said once, by the table of means.
+            columns=[one.model_copy(update={"only": "csv"}) if one.key == "content_from" else one for one in columns],
+            rows=rows(between), small=True,
             notes=[text(f"Protocol: `{sample['protocols']['follows_content']}`.")],
         ),
     ]  # fmt: skip
@@ -353,29 +384,34 @@ def editability_section(runs: Sequence[Edits], drawn: Collection[str]) -> Sectio
         figures = _figures(domain, done[0].measured, drawn)
         for name in done[0].measured["directions"]:
             blocks += [change_table(domain, name, of), interval_table(domain, name, of)]
-            blocks += [figure for figure in figures if figure.identifier == f"edits-{domain}-{name}"]
+            blocks += figures[f"edits-{domain}-{name}"]
         blocks += [quality_table(domain, of), *mixing_tables(domain, of)]
-        blocks += [figure for figure in figures if not figure.identifier.startswith("edits-")]
-    return Section(identifier="editability", title="Editability", blocks=blocks, landscape=True)
+        blocks += [Pair(left=left, right=right, share=0.46) for left, right in zip(
+            figures[f"mixing-{domain}"], figures[f"interpolation-{domain}"], strict=True)]  # fmt: skip
+    return Section(identifier="editability", title="Editability", blocks=blocks, new_page=True)
 
 
-def _figures(domain: str, sample: Mapping[str, Any], drawn: Collection[str]) -> list[Figure]:
+def _figures(domain: str, sample: Mapping[str, Any], drawn: Collection[str]) -> dict[str, list[Figure]]:
     ends = f"γ = {gamma_words(sample['gammas'][0])}, 0, {gamma_words(sample['gammas'][-1])}"
-    made = [
-        Figure(identifier=f"edits-{domain}-{name}",
-               caption=text(f"**{name}** on {domain}: the input and its edits at {ends}, image by image."),
-               alternative=f"Grid: edits along {name} of images of {domain}, one method per row")
+    words = {
+        f"edits-{domain}-{name}": (f"**{name}** on {domain}: the input and its edits at {ends}, image by image",
+                                   f"Grid: edits along {name} of images of {domain}, one method per row")
         for name in sample["directions"]
-    ]  # fmt: skip
-    made.append(Figure(identifier=f"mixing-{domain}", width=0.85,
-                       caption=text(f"Style mixing on **{domain}**: both reconstructions and, between them, each with "
-                                    "the looks of the other."),
-                       alternative=f"Grid: style mixing of pairs of {domain}, one method per row"))  # fmt: skip
-    made.append(Figure(identifier=f"interpolation-{domain}", width=0.7,
-                       caption=text(f"Interpolation on **{domain}** by codes and, where a method has more than codes, "
-                                    "by codes and the rest."),
-                       alternative=f"Grid: between two images of {domain}, one method per row"))  # fmt: skip
-    return [figure for figure in made if figure.identifier in drawn]
+    } | {
+        f"mixing-{domain}": (f"Style mixing on **{domain}**: reconstructions of A and B and, between them, the content "
+                             "of one with the looks of the other",
+                             f"Grid: style mixing of a pair of {domain}, one method per row"),
+        f"interpolation-{domain}": (f"Interpolation from A to B on **{domain}** by codes and, where a method has more "
+                                    "than codes, by codes and the rest",
+                                    f"Grid: between two images of {domain}, one method per row"),
+    }  # fmt: skip
+    made: dict[str, list[Figure]] = {}
+    for stem, (caption, alternative) in words.items():
+        found = sorted(name for name in drawn if name.rpartition("-")[0] == stem)
+        parts = [f", part {number} of {len(found)}" if len(found) > 1 else "" for number in range(1, len(found) + 1)]
+        made[stem] = [Figure(identifier=name, caption=text(f"{caption}{part}."), alternative=alternative)
+                      for name, part in zip(found, parts, strict=True)]  # fmt: skip
+    return made
 
 
 def distrust(found: Sequence[Directions], runs: Sequence[Edits]) -> list[Text]:

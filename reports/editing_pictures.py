@@ -9,8 +9,10 @@ from reports.pictures import arrange, save
 from reports.read import Pixels
 from reports.read_edits import Directions, Edits
 
-_LETTERS = 28
-_LETTERS_OF_WIDE = 44
+ROWS = 12
+"""Methods in one picture, so that two pictures fit beside each other on a page and a face can be judged."""
+_LETTERS = 42
+_LETTERS_OF_WIDE = 30
 
 
 def gamma_words(gamma: float) -> str:
@@ -21,7 +23,7 @@ def gamma_words(gamma: float) -> str:
 def _write(
     path: Path, rows: Sequence[tuple[str, Sequence[Pixels]]], captions: Sequence[str], letters: int = _LETTERS
 ) -> None:
-    lines = [[words] if words else [] for words in captions]
+    lines = [words.splitlines() for words in captions]
     save(arrange(rows, [False] * len(captions), lines, letters), path)
 
 
@@ -40,8 +42,15 @@ def draw_directions(found: Directions, folder: Path) -> set[str]:
 def draw_edits(domain: str, runs: Sequence[Edits], folder: Path) -> set[str]:
     """Pictures of the edits of all runs of a domain, one method per row. Returns what was drawn."""
     shown = [run for run in runs if run.pictures]
-    if not shown:
-        return set()
+    drawn: set[str] = set()
+    count = -(-len(shown) // ROWS)
+    for number in range(count):
+        part = shown[len(shown) * number // count : len(shown) * (number + 1) // count]
+        drawn |= _draw_part(domain, part, folder, number + 1)
+    return drawn
+
+
+def _draw_part(domain: str, shown: Sequence[Edits], folder: Path, number: int) -> set[str]:
     drawn = set()
     gammas = [float(gamma) for gamma in shown[0].measured["gammas"]]
     ends = [0, gammas.index(0.0), len(gammas) - 1]
@@ -49,23 +58,20 @@ def draw_edits(domain: str, runs: Sequence[Edits], folder: Path) -> set[str]:
     heads = ["input", *(gamma_words(gammas[place]) for place in ends)]
     for name in shown[0].measured["directions"]:
         rows = [
-            (run.method, [image for number, strip in enumerate(run.pictures[f"edit_{name}"])
-                          for image in (inputs[number], *(strip[place] for place in ends))])
+            (run.method, [image for index, strip in enumerate(run.pictures[f"edit_{name}"])
+                          for image in (inputs[index], *(strip[place] for place in ends))])
             for run in shown
         ]  # fmt: skip
-        _write(folder / f"edits-{domain}-{name}.png", rows, heads * len(inputs), _LETTERS_OF_WIDE)
-        drawn.add(f"edits-{domain}-{name}")
-    pairs = min(len(run.pictures["mixing"]) for run in shown)
-    rows = [(run.method, [image for pair in run.pictures["mixing"][:pairs] for image in pair]) for run in shown]
-    _write(folder / f"mixing-{domain}.png", rows, ["A", "A, looks of B", "B, looks of A", "B"] * pairs)
-    drawn.add(f"mixing-{domain}")
-    words = {"interpolation_code": "code", "interpolation_code_and_weights": "code + weights"}
+        _write(folder / f"edits-{domain}-{name}-{number}.png", rows, heads * len(inputs), _LETTERS_OF_WIDE)
+        drawn.add(f"edits-{domain}-{name}-{number}")
+    rows = [(run.method, list(run.pictures["mixing"][0])) for run in shown]
+    _write(folder / f"mixing-{domain}-{number}.png", rows, ["A", "A,\nlooks of B", "B,\nlooks of A", "B"])
+    words = {"interpolation_code": "code", "interpolation_code_and_weights": "code + rest"}
     rows = [
         (f"{run.method}, {words[way]}" if "interpolation_code_and_weights" in run.pictures else run.method,
          list(run.pictures[way][0]))
         for run in shown for way in words if way in run.pictures
     ]  # fmt: skip
     steps = len(rows[0][1])
-    _write(folder / f"interpolation-{domain}.png", rows, ["A", *([""] * (steps - 2)), "B"])
-    drawn.add(f"interpolation-{domain}")
-    return drawn
+    _write(folder / f"interpolation-{domain}-{number}.png", rows, ["A", *([""] * (steps - 2)), "B"])
+    return {*drawn, f"mixing-{domain}-{number}", f"interpolation-{domain}-{number}"}

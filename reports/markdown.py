@@ -38,19 +38,23 @@ def _cell(cell: Cell) -> str:
     if not cell.text:
         return ""
     words = f"`{cell.text}`" if cell.code else escaped(cell.text)
-    return {"": words, "best": f"**{words}**", "second": f"<ins>{words}</ins>", "failed": f"*{words}*"}[cell.mark]
+    marked = {"": words, "best": f"**{words}**", "second": f"<ins>{words}</ins>", "failed": f"*{words}*"}[cell.mark]
+    lines = [f"<sub>{escaped(line)}</sub>" for line in cell.detail.splitlines()]
+    return "<br>".join([marked, *lines])
 
 
 def _head(column: Column) -> str:
-    return escaped(column.label) + ("†" if column.dagger else "") + (f" {column.direction}" if column.direction else "")
+    label = f"{column.group}: {column.label}" if column.group else column.label
+    return escaped(label) + ("†" if column.dagger else "") + (f" {column.direction}" if column.direction else "")
 
 
 def _table(table: Table) -> list[str]:
     lines = [_anchor(table.identifier), "", f"**Table {table.number}.** {_inline(table.caption)}", ""]
-    lines.append("| " + " | ".join(_head(column) for column in table.columns) + " |")
-    lines.append("|" + "|".join(":--" if column.align == "left" else "--:" for column in table.columns) + "|")
-    for row in table.rows:
-        cells = [f"*{escaped(row.cells[0].text)}*"] + [""] * (len(table.columns) - 1) if row.heading else [
+    columns, rows = table.shown()
+    lines.append("| " + " | ".join(_head(column) for column in columns) + " |")
+    lines.append("|" + "|".join(":--" if column.align == "left" else "--:" for column in columns) + "|")
+    for row in rows:
+        cells = [f"*{escaped(row.cells[0].text)}*"] + [""] * (len(columns) - 1) if row.heading else [
             _cell(cell) for cell in row.cells
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")

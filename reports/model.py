@@ -46,6 +46,10 @@ class Column(Part):
     """Which way is better."""
     dagger: bool = False
     """Measured with a judge trained on the embedded domain."""
+    group: str = ""
+    """Neighbouring columns of one group stand under it as a common head."""
+    only: Literal["", "csv", "report"] = ""
+    """In the CSV file only (what would make the table too wide), or in the report only (what the file has apart)."""
 
 
 class Cell(Part):
@@ -55,6 +59,8 @@ class Cell(Part):
     value: float | int | str | None = None
     mark: Literal["", "best", "second", "failed"] = ""
     code: bool = False
+    detail: str = ""
+    """Smaller words on lines of their own below."""
 
 
 class Row(Part):
@@ -84,6 +90,13 @@ class Table(Part):
                 raise ValueError(f"table '{self.identifier}': a row has {len(row.cells)} cells")
         return self
 
+    def shown(self) -> tuple[list[Column], list[Row]]:
+        """Columns and rows without what is for the CSV file only."""
+        kept = [index for index, column in enumerate(self.columns) if column.only != "csv"]
+        rows = [row if row.heading else row.model_copy(update={"cells": [row.cells[index] for index in kept]})
+                for row in self.rows]  # fmt: skip
+        return [self.columns[index] for index in kept], rows
+
 
 class Figure(Part):
     """A captioned picture: figures/<identifier>.png, and .svg where it is a drawing."""
@@ -111,6 +124,7 @@ class Bullets(Part):
 
     kind: Literal["bullets"] = "bullets"
     items: list[Text]
+    small: bool = False
 
 
 class Warnings(Part):
@@ -134,6 +148,8 @@ class Pair(Part):
     kind: Literal["pair"] = "pair"
     left: Figure
     right: Figure
+    share: float = 0.5
+    """Of the width that the left one gets."""
 
 
 Block = Annotated[
@@ -147,6 +163,8 @@ class Section(Part):
     identifier: str
     title: str
     blocks: list[Block]
+    new_page: bool = False
+    """Begins a page of its own, where there are pages; otherwise it goes on where the one before ends."""
     number: int = 0
     landscape: bool = False
 

@@ -63,6 +63,7 @@ def _row(first: Run, second: Run, metric: Metric, found: PairedDifference) -> Ro
             plain(first.method),
             plain(second.method),
             *[_signed(value, metric.decimals) for value in (found.mean, found.low, found.high)],
+            Cell(text=f"[{found.low:+.{metric.decimals}f}, {found.high:+.{metric.decimals}f}]"),
             Cell(text="yes" if apart else "no", value="yes" if apart else "no"),
             plain(found.better),
             plain(found.worse),
@@ -79,10 +80,11 @@ def table(domain: str, runs: Sequence[Run]) -> Table | None:
     columns = [
         Column(key="metric", label="Metric", align="left"), Column(key="method", label="Method", align="left"),
         Column(key="next", label="next in rank", align="left"), Column(key="difference", label="Difference"),
-        Column(key="low", label="low"), Column(key="high", label="high"), Column(key="apart", label="0 outside"),
-        Column(key="better", label="better on"), Column(key="worse", label="worse on"),
-        Column(key="equal", label="equal"), Column(key="p", label="p, sign test"), Column(key="n", label="n"),
-        Column(key="n_failed", label="Failed"),
+        Column(key="low", label="low", only="csv"), Column(key="high", label="high", only="csv"),
+        Column(key="interval", label="95 % interval", only="report"), Column(key="apart", label="0 outside"),
+        Column(key="better", label="better"), Column(key="worse", label="worse"),
+        Column(key="equal", label="equal", only="csv"), Column(key="p", label="p"), Column(key="n", label="n"),
+        Column(key="n_failed", label="Failed", only="csv"),
     ]  # fmt: skip
     rows: list[Row] = []
     refused: list[str] = []
@@ -98,8 +100,8 @@ def table(domain: str, runs: Sequence[Run]) -> Table | None:
     if not rows and not refused:
         return None
     notes: list[Text] = [text(
-        f"Difference: method minus next, mean over images; low and high: its bootstrap 95 % interval ({RESAMPLES:,} "
-        f"resamples, seed {SEED}). Better, worse, equal: on how many images. The sign test is exact, two-sided and not "
+        f"Difference: method minus next, mean over images, with its bootstrap 95 % interval ({RESAMPLES:,} "
+        f"resamples, seed {SEED}). Better, worse: on how many images. p: the sign test, exact, two-sided and not "
         f"corrected for the {len(rows)} comparisons of this table: {0.05 / max(len(rows), 1):.2g} in the place of "
         "0.05 is the careful bar. Failed: images on which either method failed; they count with their score under the "
         "failure rule."

@@ -12,6 +12,16 @@ from reports.model import Report
 _TIMESTAMP = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
+
+
+def fonts_folder() -> Path:
+    """The letters that come with matplotlib, wherever it is."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+
+
 def render(report: Report, folder: Path, path: Path) -> None:
     """Write the PDF.
 
@@ -22,16 +32,13 @@ def render(report: Report, folder: Path, path: Path) -> None:
         folder: holds figures/.
         path: of the PDF file.
     """
-    import matplotlib
     import typst
 
-    template = (Path(__file__).parent / "templates" / "report.typ").read_bytes()
-    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     # typst's annotations want source, root and fonts to be of one type; the function does not.
     pages = typst.compile(  # type: ignore[call-overload]
-        template,
+        TEMPLATE.read_bytes(),
         root=str(folder.resolve()),
-        font_paths=[str(fonts)],
+        font_paths=[str(fonts_folder())],
         ignore_system_fonts=True,
         format="pdf",
         sys_inputs={"report": report.model_dump_json()},

@@ -140,23 +140,33 @@ def worst_images(run: Run, by: str, count: int) -> list[int]:
     return [int(image) for image in ordered["_image"].head(count)]
 
 
-def failures(run: Run, by: str, shown: Sequence[str], count: int, path: Path) -> None:
-    """Write the run's worst images over their reconstructions, with their scores."""
-    images = worst_images(run, by, count)
-    positions = [run.per_image.index.get_loc(image) for image in images]
-    rows = [("input", [run.inputs[position] for position in positions]),
-            ("reconstruction", [run.outputs[position] for position in positions])]  # fmt: skip
-    table = run.per_image
-    marked = [bool(table["out_of_distribution"].loc[image]) for image in images]
-    captions = []
-    for image, mark in zip(images, marked, strict=True):
-        lines = [f"#{image}" + (" OOD" if mark else "")]
-        if bool(table["failed"].loc[image]):
-            lines.append("failed")
-        for name in shown:
-            metric = registry.get(name)
-            score = float(table[name].loc[image])
-            printed = f"{score:.{min(metric.decimals, 3)}f}" if np.isfinite(score) else "failed"
-            lines.append(f"{heading_of(metric)} {printed}")
-        captions.append(lines)
-    tiles(path, rows, marked, captions)
+def failures(runs: Sequence[Run], by: str, shown: Sequence[str], count: int, path: Path) -> None:
+    """Write each run's worst images, one run per row: every input beside its reconstruction, scores below."""
+    font, small = font_of(30), font_of(21)
+    side = runs[0].inputs.shape[1] * ENLARGEMENT
+    pair, foot = 2 * side + 4 * GAP, 66
+    label = 24 + max(int(font.getlength(run.method)) for run in runs)
+    canvas = Image.new("RGB", (label + count * pair, len(runs) * (side + foot) + GAP), "white")
+    draw = ImageDraw.Draw(canvas)
+    for line, run in enumerate(runs):
+        top = GAP + line * (side + foot)
+        draw.text((label - 14, top + side // 2), run.method, font=font, fill=INK, anchor="rm")
+        for column, image in enumerate(worst_images(run, by, count)):
+            position, left = run.per_image.index.get_loc(image), label + column * pair
+            for index, tile in enumerate((run.inputs[position], run.outputs[position])):
+                canvas.paste(Image.fromarray(enlarged(tile)), (left + index * side, top))
+            mark = bool(run.per_image["out_of_distribution"].loc[image])
+            if mark:
+                draw.rectangle((left - 4, top - 4, left + 2 * side + 3, top + side + 3), outline=ACCENT, width=4)
+            head, words = f"#{image}" + (" OOD" if mark else ""), []
+            if bool(run.per_image["failed"].loc[image]):
+                head += ", failed"
+            for name in shown:
+                if name in run.per_image:
+                    metric, score = registry.get(name), float(run.per_image[name].loc[image])
+                    printed = f"{score:.{min(metric.decimals, 2)}f}" if np.isfinite(score) else "failed"
+                    words.append(f"{heading_of(metric)} {printed}")
+            for lines, said in enumerate((head, "  ".join(words))):
+                draw.text((left + side, top + side + 7 + 25 * lines), said, font=small,
+                          fill=ACCENT if mark and lines == 0 else INK, anchor="ma")  # fmt: skip
+    save(canvas, path)

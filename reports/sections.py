@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,15 +10,12 @@ from metrics import registry
 from reports import generators, paired, provenance, tabulate
 from reports.model import (
     Block,
-    Bullets,
     Figure,
     Heading,
-    Pair,
     Paragraph,
     Section,
     Span,
     Text,
-    Warnings,
     text,
 )
 from reports.read import Generator, Run
@@ -41,18 +38,26 @@ class Material:
     """How large the run is, in a sentence or two; empty where params.yaml does not say."""
     doubts_on_editing: Sequence[Text] = ()
     """Of directions and edits, for the summary."""
+    trained: frozenset[str] = frozenset()
+    """The methods that have a training of their own."""
 
     @property
     def domains(self) -> list[str]:
         """Domains in the order of the runs."""
         return list(dict.fromkeys(run.domain for run in self.runs))
 
+    def card_of(self, run: Run) -> Mapping[str, Any] | None:
+        """The card of the network that was trained for the run's method, if one was."""
+        names = (run.method, run.method.replace("/", "-")) if run.method in self.trained else ()
+        return next((card for card in self.cards if card["domain"] == run.domain and card["name"] in names), None)
+
     def of(self, domain: str) -> list[Run]:
         """The runs of one domain."""
         return [run for run in self.runs if run.domain == domain]
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them."""
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
@@ -73,46 +78,9 @@ def _grid_caption(domain: str, number: int, count: int) -> Text:
     )
 
 
-def _grids(domain: str, drawn: frozenset[str]) -> list[str]:
-    """Identifiers of the domain's grids, in order."""
-    return [name for name in (f"comparison-{domain}-{n + 1}" for n in range(len(drawn))) if name in drawn]
-
-
-def summary(material: Material, claims: Text) -> Section:
-    """One page for those who read one page; `claims` is how the papers' claims came out."""
-    done = [run for run in material.runs if not run.failed]
-    methods = list(dict.fromkeys(run.method for run in material.runs))
-    machines = sorted({str(run.record["machine"]) for run in material.runs if run.record.get("machine")})
-    counts = sorted({tabulate.count_of(run) for run in done})
-    images = " to ".join(f"{n:,}" for n in sorted({counts[0], counts[-1]})) if counts else "no"
-    lines = [
-        f"**Run:** {len(material.runs)} {'run' if len(material.runs) == 1 else 'runs'} of {_listed(methods)} on "
-        f"{_listed(material.domains)}, {images} test images per run; {len(material.runs) - len(done)} of them failed.",
-        "**Machine:** " + ("; ".join(machines) if machines else "not recorded") + ".",
-    ]
-    if material.scale:
-        lines.insert(1, f"**Scale:** {material.scale}")
-    blocks: list[Block] = [Bullets(items=[*[text(line) for line in lines], claims])]
-    for domain in material.domains:
-        blocks.append(tabulate.summary(domain, material.of(domain)))
-        if {f"summary-quality-time-{domain}", f"summary-comparison-{domain}"} <= material.drawn:
-            blocks.append(
-                Pair(
-                    left=Figure(
-                        identifier=f"summary-quality-time-{domain}",
-                        caption=text(f"Quality against time; all metrics in [[quality-time-{domain}]]."),
-                        alternative=f"Quality against seconds per image on {domain}, one line or star per method",
-                        vector=True,
-                    ),
-                    right=Figure(
-                        identifier=f"summary-comparison-{domain}",
-                        caption=text("Input and reconstructions; more in [[comparison]]. Framed: out-of-distribution."),
-                        alternative=f"Inputs of {domain} over every method's reconstructions",
-                    ),
-                )
-            )
-    blocks.append(Warnings(title="What to distrust", items=distrust(material)))
-    return Section(identifier="summary", title="Summary", blocks=blocks)
+def numbered_figures(stem: str, drawn: Collection[str]) -> list[str]:
+    """Identifiers `<stem>-1`, `<stem>-2` and so on of the figures that could be drawn, in order."""
+    return [name for name in (f"{stem}-{n + 1}" for n in range(len(drawn))) if name in drawn]
 
 
 def distrust(material: Material) -> list[Text]:
@@ -130,7 +98,7 @@ def distrust(material: Material) -> list[Text]:
     items += provenance.stale(material.cards, material.runs)
     missed = provenance.missed_bars(material.cards)
     if missed:
-        items.append(text(f"Judges below their bar: {_listed(missed)} ([[judges]])."))
+        items.append(text(f"Judges below their bar: {listed(missed)} ([[judges]])."))
     items += generators.missed(material.generators)
     items += material.doubts_on_editing
     smallest = min((tabulate.count_of(run) for run in done), default=0)
@@ -139,7 +107,7 @@ def distrust(material: Material) -> list[Text]:
     if sets and smallest < tabulate.FID_SAMPLE_BIAS:
         items.append(
             text(
-                f"{_listed(sets)} of {smallest:,} images: FID is biased upwards by small samples (usual: at least "
+                f"{listed(sets)} of {smallest:,} images: FID is biased upwards by small samples (usual: at least "
                 f"{tabulate.FID_SAMPLE_BIAS:,}) and KID is noisy. Compare them within one table only."
             )
         )
@@ -172,7 +140,7 @@ def reconstruction(material: Material) -> Section:
             *([compared] if compared else []),
             tabulate.cost(domain, runs),
         ]
-    return Section(identifier="reconstruction", title="Reconstruction", blocks=blocks, landscape=True)
+    return Section(identifier="reconstruction", title="Reconstruction", blocks=blocks)
 
 
 def quality_time(material: Material) -> Section:
@@ -202,7 +170,7 @@ def comparison(material: Material) -> Section:
     """The grids."""
     blocks: list[Block] = []
     for domain in material.domains:
-        shown = _grids(domain, material.drawn)
+        shown = numbered_figures(f"comparison-{domain}", material.drawn)
         if not shown:
             blocks.append(Paragraph(text=text(f"No run on {domain} finished, so there is nothing to show.")))
         blocks += [
@@ -210,6 +178,7 @@ def comparison(material: Material) -> Section:
                 identifier=name,
                 caption=_grid_caption(domain, number, len(shown)),
                 alternative=f"Grid: inputs of {domain} in the first row, one row of reconstructions per method below",
+                width=0.9,
             )
             for number, name in enumerate(shown, start=1)
         ]
@@ -226,18 +195,17 @@ def failures(material: Material) -> Section:
             if run.failed:
                 why = Span(text=f" on {domain} failed as a whole: {run.reason.rstrip('.')}.")
                 blocks.append(Paragraph(text=[Span(text=run.method, style="strong"), why]))
-            else:
-                metric = tabulate.heading_of(registry.get(material.worst_by[domain]))
-                blocks.append(
-                    Figure(
-                        identifier=f"failures-{run.name}",
-                        caption=text(
-                            f"The worst images of **{run.method}** on {domain} by {metric}; "
-                            f"{tabulate.failed_of(run)} of {tabulate.count_of(run):,} failed."
-                        ),
-                        alternative=f"The worst reconstructions of {run.method} under their inputs, with scores",
-                    )
-                )
+        names = numbered_figures(f"failures-{domain}", material.drawn)
+        for number, name in enumerate(names, start=1):
+            metric = tabulate.heading_of_name(material.worst_by[domain])
+            broken = sum(tabulate.failed_of(run) for run in material.of(domain) if not run.failed)
+            part = f", part {number} of {len(names)}" if len(names) > 1 else ""
+            blocks.append(Figure(
+                identifier=name,
+                caption=text(f"The worst images of each method on **{domain}** by {metric}{part}: input, "
+                             f"reconstruction and scores. {broken} reconstructions of all methods failed."),
+                alternative=f"The worst reconstructions on {domain} beside their inputs, one method per row",
+            ))  # fmt: skip
     for domain in material.domains:
         if any(not run.failed for run in material.of(domain)):
             blocks.append(tabulate.distribution_shift(domain, material.of(domain)))

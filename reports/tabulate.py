@@ -25,12 +25,27 @@ COST: dict[str, tuple[str, str, Literal["lower", "higher"]]] = {
 FID_SAMPLE_BIAS = 2048
 """Below as many images as Inception has features, FID's covariance is singular and its bias is large."""
 
+SET_RANK = 128
+"""Features of the embedded judge: FID of fewer images has a covariance without full rank, so nothing is marked."""
+
 MARKING_NOTE = "Best in **bold**, second best underlined, as printed; ties share the mark."
 
 
 def heading_of(metric: Metric) -> str:
     """A metric's name as a column heads it, without its arrow."""
     return metric.label.rstrip(" ↑↓")
+
+
+def heading_of_name(name: str) -> str:
+    """`heading_of` by a metric's name, with the dagger where a judge of the embedded domain measures it."""
+    metric = registry.get(name)
+    return heading_of(metric) + ("†" if metric.embedded else "")
+
+
+def enough(runs: Sequence[Run], name: str) -> bool:
+    """Whether a number of whole sets (FID, KID) is of enough images to rank methods by it."""
+    sizes = [int(run.metrics[name]["n"]) for run in runs if name in run.metrics]
+    return bool(sizes) and min(sizes) >= SET_RANK
 
 
 def metric_column(name: str, runs: Sequence[Run] = ()) -> Column:
@@ -52,8 +67,10 @@ def sample_size_note(runs: Sequence[Run]) -> list[Text]:
     sizes = [int(run.metrics["fid"]["n"]) for run in runs if "fid" in run.metrics]
     if not sizes or min(sizes) >= FID_SAMPLE_BIAS:
         return []
+    unmarked = f" Of fewer than {SET_RANK} images, FID and KID are not marked." if min(sizes) < SET_RANK else ""
     return [text(f"**FID of fewer than {FID_SAMPLE_BIAS:,} images is biased upwards**, the more the fewer they "
-                 "are: compare it only between equal n.")]  # fmt: skip
+                 "are: compare it only between equal n. KID is unbiased, hence negative by chance where it is near "
+                 f"0; less than 0 is not better than 0.{unmarked}")]  # fmt: skip
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -121,17 +138,20 @@ def failure_notes(runs: Sequence[Run]) -> list[Text]:
 def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
     """HyperInverter's Table 1 for one domain: methods in groups, all metrics, cost, best and second best marked."""
     names = measured(runs)
+    done = [run for run in runs if not run.failed]
+    counts, broken = {count_of(run) for run in done}, sum(failed_of(run) for run in done)
     columns = [
         Column(key="method", label="Method", align="left"),
         *[metric_column(name, runs) for name in names],
-        *[Column(key=key, label=label, direction=arrow) for key, (label, arrow, _) in COST.items()],  # type: ignore[arg-type]
-        Column(key="parameters", label="Params (M)"),
-        Column(key="n", label="n"),
-        Column(key="n_failed", label="Failed"),
-    ]
+        *[Column(key=key, label=label, direction=arrow, only="" if key == "seconds_per_image_batch_1" else "csv")  # type: ignore[arg-type]
+          for key, (label, arrow, _) in COST.items()],
+        Column(key="parameters", label="Params (M)", only="csv"),
+        Column(key="n", label="n", only="" if len(counts) > 1 else "csv"),
+        Column(key="n_failed", label="Failed", only="" if broken else "csv"),
+    ]  # fmt: skip
     score_marks = {
-        name: marks([None if run.failed else _score(run, name) for run in runs],
-                    registry.get(name).direction, registry.get(name).decimals)
+        name: marks([None if run.failed or not (registry.get(name).per_image or enough(runs, name)) else
+                     score(run, name) for run in runs], registry.get(name).direction, registry.get(name).decimals)
         for name in names
     }  # fmt: skip
     cost_marks = {
@@ -149,7 +169,7 @@ def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
                 continue
             cells = [Cell(text=run.method, value=run.method)]
             for name in names:
-                cells.append(number(_score(run, name), registry.get(name).decimals, score_marks[name][position]))
+                cells.append(number(score(run, name), registry.get(name).decimals, score_marks[name][position]))
             for key in COST:
                 value = _timing(run, key)
                 mark = cost_marks[key][position]
@@ -162,18 +182,28 @@ def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
             cells.append(Cell(text=significant(parameters / 1e6), value=parameters))
             cells += [plain(count_of(run)), plain(failed_of(run))]
             rows.append(Row(cells=cells))
-    notes = [text(MARKING_NOTE + " Time is for one image at batch 1 after warm-up; images/s at the best batch size."),
+    notes = [text(MARKING_NOTE + f" Time is for one image at batch 1 after warm-up; more on it in [[cost-{domain}]]."),
              protocol_note(names, runs), *sample_size_note(runs), *failure_notes(runs)]  # fmt: skip
     if any(registry.get(name).embedded for name in names):
         notes.insert(1, dagger_note(names))
     smallest = min((count_of(run) for run in runs if not run.failed), default=0)
-    caption = f"Reconstruction on **{domain}** ({size} × {size} px, {smallest:,} test images)."
+    whole = "none failed" if not broken else f"{broken} reconstructions failed"
+    caption = f"Reconstruction on **{domain}** ({size} × {size} px, {smallest:,} test images, {whole})."
     return Table(identifier=f"reconstruction-{domain}", caption=text(caption), columns=columns, rows=rows,
                  notes=notes, small=True)  # fmt: skip
 
 
-def _score(run: Run, name: str) -> float:
+def score(run: Run, name: str) -> float:
+    """The run's mean of a metric, NaN where it has none."""
     return float(run.metrics[name]["value"]) if name in run.metrics else math.nan
+
+
+def seconds(run: Run) -> Cell:
+    """Seconds per image at batch 1, as a cell."""
+    value = math.nan if run.failed else _timing(run, "seconds_per_image_batch_1")
+    if not math.isfinite(value):
+        return Cell(text="failed", mark="failed")
+    return Cell(text=significant(value), value=value)
 
 
 def _timing(run: Run, key: str) -> float:
@@ -203,8 +233,9 @@ def intervals(domain: str, runs: Sequence[Run]) -> Table:
     for name in names:
         column = metric_column(name)
         # Without an arrow: the ends of an interval are not there to be compared.
+        columns.append(column.model_copy(update={"key": f"{name}_interval", "direction": "", "only": "report"}))
         for end in ("low", "high"):
-            update = {"key": f"{name}_{end}", "label": f"{column.label} {end}", "direction": ""}
+            update = {"key": f"{name}_{end}", "label": f"{column.label} {end}", "direction": "", "only": "csv"}
             columns.append(column.model_copy(update=update))
     rows = []
     for run in runs:
@@ -215,7 +246,8 @@ def intervals(domain: str, runs: Sequence[Run]) -> Table:
         for name in names:
             decimals = registry.get(name).decimals
             entry = run.metrics.get(name, {})
-            cells += [number(entry.get(side, math.nan), decimals) for side in ("low", "high")]
+            ends = [number(entry.get(side, math.nan), decimals) for side in ("low", "high")]
+            cells += [Cell(text=f"{ends[0].text} – {ends[1].text}"), *ends]
         rows.append(Row(cells=cells))
     return Table(
         identifier=f"intervals-{domain}",
@@ -225,22 +257,6 @@ def intervals(domain: str, runs: Sequence[Run]) -> Table:
         notes=[text("The interval covers the choice of test images, not the randomness of training."),
                protocol_note(names, runs)],
     )  # fmt: skip
-
-
-def summary(domain: str, runs: Sequence[Run]) -> Table:
-    """The main table: the numbers most readers came for."""
-    full = reconstruction(domain, runs, 0)
-    wanted = ["method", "l2", "lpips", "id", "psnr", "fid", "seconds_per_image_batch_1"]
-    positions = [index for key in wanted for index, column in enumerate(full.columns) if column.key == key]
-    rows = [Row(cells=[row.cells[index] for index in positions]) for row in full.rows if not row.heading]
-    shown = [full.columns[index] for index in positions]
-    notes = [text(f"{MARKING_NOTE} All columns are in [[reconstruction-{domain}]]."
-                  + (" † Judges trained on the embedded domain." if any(c.dagger for c in shown) else ""))]  # fmt: skip
-    counts = sorted({count_of(run) for run in runs if not run.failed})
-    size = " to ".join(f"{count:,}" for count in ({counts[0], counts[-1]} if counts else {0}))
-    notes.append(protocol_note([key for key in wanted if key in registry.names()], runs))
-    return Table(identifier=f"summary-{domain}", caption=text(f"Main results on **{domain}** ({size} test images)."),
-                 columns=shown, rows=rows, notes=[*notes, *failure_notes(runs)])  # fmt: skip
 
 
 def distribution_shift(domain: str, runs: Sequence[Run]) -> Table:
@@ -274,11 +290,11 @@ def distribution_shift(domain: str, runs: Sequence[Run]) -> Table:
 def cost(domain: str, runs: Sequence[Run]) -> Table:
     """What an inversion takes, and how that was measured."""
     columns = [Column(key="method", label="Method", align="left"),
-               Column(key="seconds_per_image_batch_1", label="Seconds, batch 1", direction="↓"),
-               Column(key="images_timed", label="Images timed"), Column(key="best_batch", label="Best batch"),
-               Column(key="images_per_second_best", label="Images/s there", direction="↑"),
-               Column(key="extrapolated_from_steps", label="Extrapolated from steps"),
-               Column(key="threads", label="Threads"), Column(key="peak_memory_mb", label="Peak memory (MiB)"),
+               Column(key="seconds_per_image_batch_1", label="Time (s)", direction="↓"),
+               Column(key="images_timed", label="of images"), Column(key="best_batch", label="Best batch"),
+               Column(key="images_per_second_best", label="Images/s", direction="↑"),
+               Column(key="extrapolated_from_steps", label="of steps"),
+               Column(key="threads", label="Threads"), Column(key="peak_memory_mb", label="Memory (MiB)"),
                Column(key="parameters", label="Parameters")]  # fmt: skip
     rows = []
     for run in runs:
@@ -294,8 +310,9 @@ def cost(domain: str, runs: Sequence[Run]) -> Table:
             cells.append(Cell(text=words, value=value))
         rows.append(Row(cells=cells))
     memory = sorted({str(run.timing["peak_memory_of"]) for run in runs if "peak_memory_of" in run.timing})
-    notes = [text("Drawing the image from its code is included. Where a number of steps is given, larger batches were "
-                  "timed for so many and the rest was extrapolated.")]  # fmt: skip
+    notes = [text("Time: one image at batch 1, the mean of so many images, drawing the image from its code included. "
+                  "Images/s: at the best batch size; where a number of steps is given, the batch was timed for so many "
+                  "and the rest was extrapolated. Memory: the peak.")]  # fmt: skip
     beside = sorted({int(run.timing["processes"]) - 1 for run in runs if "processes" in run.timing} - {0})
     if beside:
         others = " or ".join(str(count) for count in beside)

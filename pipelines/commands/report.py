@@ -21,6 +21,7 @@ def report(
     generators: Annotated[
         Path | None, typer.Option("--generators", help="Folder of the measured generators, if not in --results.")
     ] = None,
+    opened: Annotated[bool, typer.Option("--open", help="Show the PDF in the platform's viewer.")] = False,
 ) -> None:
     """Write the report from what was measured."""
     config = load_config(params).at_scale(scale)
@@ -28,6 +29,11 @@ def report(
 
     paths = build_report(config, results, weights, out, generators)
     print(f"{paths.pdf}\n{paths.markdown}")
+    if opened:
+        from reports.viewing import show
+
+        if why := show(paths.pdf):
+            print(f"Not opened: {why}.")
 
 
 def check(

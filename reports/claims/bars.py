@@ -70,3 +70,39 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
         axes.set_xlim(0, max(ends, default=1))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
         save(figure, folder, identifier)
+
+
+def draw_small(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], folder: Path, identifier: str,
+               width: float) -> None:  # fmt: skip
+    """As `draw`, for a narrow column: paper and source stand over their bar."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    bars = [(paper, source, found) for paper, sources in counts for source, found in sources.items()]
+    style: dict[str, Any] = {**STYLE, "axes.grid": False, "hatch.linewidth": 0.5, "font.size": 7}
+    with matplotlib.rc_context(style):  # type: ignore[arg-type]
+        figure = Figure(figsize=(width, 0.19 * len(bars) + 0.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        longest = max((sum(found.values()) for _, _, found in bars), default=1)
+        for place, (paper, source, found) in enumerate(bars):
+            axes.text(0, place - 0.3, f"{paper}, {source}", ha="left", va="bottom", fontsize=6.5)
+            end = 0
+            for verdict in VERDICTS:
+                length = found.get(verdict, 0)
+                colour, hatch = LOOK[verdict]
+                axes.barh(place, length, left=end, height=0.52, color=colour, hatch=hatch, edgecolor="white",
+                          linewidth=0.5, label=verdict if place == 0 else None)  # fmt: skip
+                if length:
+                    ink = "white" if verdict in ("supported", "contradicted") else "black"
+                    box = {"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None
+                    axes.text(end + length / 2, place, str(length), ha="center", va="center", color=ink, fontsize=6,
+                              bbox=box)  # fmt: skip
+                end += length
+        axes.invert_yaxis()
+        axes.set_xlim(0, max(longest, 1))
+        axes.set_axis_off()
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False,
+                      fontsize=6.5, columnspacing=1.0, handlelength=1.4)  # fmt: skip
+        save(figure, folder, identifier)

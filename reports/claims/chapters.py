@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reports.claims import bars, doubts, names, paper_tables
-from reports.claims.judge import VERDICTS, Verdict
+from reports.claims.judge import VERDICTS, Judgement, Verdict
 from reports.claims.judged import Judged, counts, overall, short_name
 from reports.claims.published import place_of
 from reports.model import Block, Bullets, Cell, Column, Figure, Heading, Paragraph, Row, Section, Table, text
@@ -16,12 +16,18 @@ BARS = "claims-bars"
 ABLATED = (
     "Every line was trained on the short, equal budget of [[ablations]]: not the numbers of the benchmark's methods."
 )
+SUMMARY_BARS = "summary-claims"
+"""The measured verdicts alone, for the first page."""
 MARKS: dict[Verdict, str] = {"supported": "best", "contradicted": "failed", "inconclusive": "", "not measured": ""}
 
 
 def draw(judged: Judged, folder: Path, width: float) -> None:
     """Draw the figure of these chapters into `folder`."""
-    bars.draw([(short_name(paper), counts(judged, paper)) for paper in judged.papers], folder, BARS, width)
+    counted = [(short_name(paper), counts(judged, paper)) for paper in judged.papers]
+    bars.draw(counted, folder, BARS, width)
+    measured = [(paper, {source: found for source, found in sources.items() if source != "published"})
+                for paper, sources in counted]  # fmt: skip
+    bars.draw_small(measured, folder, SUMMARY_BARS, 0.38 * width)
 
 
 def sections(judged: Judged, more: Mapping[str, Sequence[Block]]) -> list[Section]:
@@ -54,8 +60,12 @@ def _overview(judged: Judged) -> Section:
             text("**inconclusive**: the interval of a difference crosses zero, or the tolerance. Measured numbers have "
                  "95 % bootstrap intervals, of paired differences where two methods have scores of the same images; "
                  "printed ones are known to half a unit of their last digit, which some claims do not survive. FID, "
-                 "KID, times and single steps have no interval here: they count as printed."),
-            text("**not measured**: a number is missing, and none that is there contradicts. The reason is given."),
+                 "KID, times and single steps have no interval here: they count as printed, FID and KID of fewer than "
+                 "128 images as undecided. Where a paper states a factor of time, a tenth to a half of it is asked, "
+                 "because machines and networks differ; a ratio of measured times within a third of that bound may "
+                 "flip on another day."),
+            text("**not measured**: a number is missing, and none that is there contradicts. The reason is given; "
+                 "**not printed** where it is the paper that has none."),
         ]),
         Figure(
             identifier=BARS,
@@ -84,66 +94,70 @@ def _count_table(judged: Judged) -> Table:
 
 
 def _paper(judged: Judged, paper: str, layouts: Sequence[paper_tables.Layout], more: Sequence[Block]) -> Section:
-    blocks: list[Block] = [_verdicts(judged, paper), _details(judged, paper)]
+    blocks: list[Block] = [_verdicts(judged, paper)]
     for layout in layouts:
         blocks.append(Heading(title=f"{place_of(paper, layout.table)}: as published"))
         blocks.append(paper_tables.published_table(layout, judged.published, judged.paper_scale.get(paper)))
-        blocks.append(Heading(title=f"{place_of(paper, layout.table)}: its layout on the embedded scale"))
         ablated = judged.ablated if judged.ablated and judged.ablated.fills(layout) else None
         table = paper_tables.measured_table(layout, ablated.evidence if ablated else judged.measured)
-        if ablated and table is not None:
+        if table is None:
+            nothing = "On the embedded scale none of its methods has a number of this table yet."
+            blocks.append(Paragraph(text=text(nothing)))
+            continue
+        if ablated:
             table = table.model_copy(update={"notes": [*table.notes, text(ABLATED)]})
-        nothing = "None of its methods has a number of this table yet."
-        blocks.append(Paragraph(text=text(nothing)) if table is None else table)
+        blocks += [Heading(title=f"{place_of(paper, layout.table)}: its layout on the embedded scale"), table]
     blocks += more
     return Section(identifier=f"paper-{paper}", title=names.methods().papers[paper], blocks=blocks, landscape=True)
 
 
-def _verdict(verdict: Verdict) -> Cell:
-    return Cell(text=verdict, value=verdict, mark=MARKS[verdict])  # type: ignore[arg-type]
+def _verdict(judgements: Sequence[Judgement], published: bool) -> Cell:
+    """The verdict with its reason and the numbers that decide, domain by domain where there are several."""
+    if not judgements:
+        return Cell(text="–")
+    verdict = overall(judgements)
+    # A paper measures nothing here: where it prints no number the claim rests on a figure or its text.
+    shown = "not printed" if published and verdict == "not measured" else verdict
+    lines = []
+    for one in judgements:
+        why = one.reason.split("; first: ")[0] if one.numbers else one.reason
+        if len(judgements) > 1 and one.verdict != verdict:
+            why = f"{one.verdict}, {why}"
+        words = f"{why}.{' ' if one.numbers else ''}{one.numbers}"
+        lines.append(f"{one.domain.capitalize()}: {words}" if len(judgements) > 1 else words)
+    return Cell(text=shown, value=verdict, mark=MARKS[verdict], detail="\n".join(lines))  # type: ignore[arg-type]
 
 
 def _verdicts(judged: Judged, paper: str) -> Table:
     domains = judged.measured.domains
-    columns = [Column(key="claim", label="Claim", align="left"), Column(key="place", label="Place", align="left"),
-               Column(key="says", label="The paper says", align="left"),
-               Column(key="published", label="Its own numbers", align="left"),
-               *[Column(key=domain, label=f"Measured, {domain}", align="left") for domain in domains]]  # fmt: skip
+    columns = [
+        Column(key="claim", label="Claim", align="left"), Column(key="place", label="Place", align="left", only="csv"),
+        Column(key="says", label="The paper says", align="left", only="csv"),
+        Column(key="published", label="By its own numbers", align="left"),
+        Column(key="published_why", label="Why", align="left", only="csv"),
+    ]  # fmt: skip
+    for domain in domains:
+        columns += [Column(key=domain, label=f"Measured on {domain}", align="left"),
+                    Column(key=f"{domain}_why", label="Why", align="left", only="csv")]  # fmt: skip
     rows = []
     for claim in judged.claims_of(paper):
-        by_domain = {one.domain: one.verdict for one in judged.of_measured[claim.id]}
-        cells = [
-            plain(claim.id),
-            plain(claim.where),
-            plain(claim.says),
-            _verdict(overall(judged.of_published[claim.id])),
-        ]
-        cells += [_verdict(by_domain[domain]) if domain in by_domain else Cell(text="–") for domain in domains]
+        cells = [Cell(text=f"{claim.id} ({claim.where})", value=claim.id, detail=claim.says, mark="best"),
+                 plain(claim.where), plain(claim.says)]  # fmt: skip
+        found = [_verdict(judged.of_published[claim.id], True)]
+        found += [_verdict([one for one in judged.of_measured[claim.id] if one.domain == domain], False)
+                  for domain in domains]  # fmt: skip
+        for cell in found:
+            cells += [cell, Cell(text=cell.detail, value=cell.detail)]
         rows.append(Row(cells=cells))
     return Table(
-        identifier=f"claims-{paper}", caption=text(f"The claims of {short_name(paper)} and their verdicts."),
-        columns=columns, rows=rows, small=True,
-        notes=[text(f"–: the claim does not speak of this domain. Numbers and reasons are in [[claims-why-{paper}]].")],
-    )  # fmt: skip
-
-
-def _details(judged: Judged, paper: str) -> Table:
-    columns = [Column(key="claim", label="Claim", align="left"), Column(key="source", label="Numbers", align="left"),
-               Column(key="domain", label="Domain", align="left"), Column(key="verdict", label="Verdict", align="left"),
-               Column(key="reason", label="Reason", align="left"),
-               Column(key="numbers", label="What decides", align="left")]  # fmt: skip
-    rows: list[Row] = []
-    for claim in judged.claims_of(paper):
-        for source, found in (("published", judged.of_published), ("measured", judged.of_measured)):
-            for one in found[claim.id]:
-                first = Cell(text="" if rows and rows[-1].cells[0].value == claim.id else claim.id, value=claim.id)
-                numbers = Cell(text=one.numbers or "–", value=one.numbers)
-                rows.append(Row(cells=[first, plain(source), plain(one.domain or "–"), _verdict(one.verdict),
-                                       plain(one.reason), numbers]))  # fmt: skip
-    return Table(
-        identifier=f"claims-why-{paper}",
-        caption=text(f"Why: for every claim of {short_name(paper)} published and measured numbers, and the reason."),
+        identifier=f"claims-{paper}",
+        caption=text(f"The claims of {short_name(paper)}: what its own numbers and the measured ones say of them."),
         columns=columns, rows=rows, small=True,
         notes=[text("Of every metric the comparison that decides: the closest that holds, or the clearest that does "
-                    "not; `<?` and the like: cannot be told. All of them are in `tables/claims-comparisons.csv`.")],
+                    "not; `<?` and the like: cannot be told. In brackets 95 % intervals. All comparisons, those of "
+                    "other domains too, are in `tables/claims-comparisons.csv`."),
+               text("–: the claim does not speak of this domain. Not printed: no table of the paper has the number, "
+                    "the claim rests on the place given. Measured numbers are of the embedded scale: networks trained "
+                    "for minutes, optimisations cut short. A contradiction says that the statement does not hold "
+                    "there, not why.")],
     )  # fmt: skip

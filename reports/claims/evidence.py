@@ -29,6 +29,9 @@ RESAMPLES, SEED = 2000, 0
 """Of the paired bootstrap."""
 FEWEST = 8
 """Of fewer images the percentile bootstrap is no 95 % interval: that of two holds the mean in half of all cases."""
+SET_RANK = 128
+"""FID and KID of fewer images rank nothing: the covariance of the judge's 128 features has no full rank."""
+_SETS = frozenset({"fid", "kid", "fid_edited", "kid_edited"})
 _SWEPT = re.compile(r"([a-z_]+)=(-?[0-9.]+)")
 
 
@@ -84,6 +87,8 @@ class Evidence:
     absent: dict[tuple[str, str], str] = field(default_factory=dict)
     """By domain and method: why a run that was asked for has no numbers."""
     published: bool = False
+    known: frozenset[str] = frozenset()
+    """Domains of the suite, those without runs included."""
 
     def find(self, domain: str, method: str, metric: str, setting: str = "") -> Value | Missing:
         """The number in a cell, derived from others where metrics.yaml says how, or why there is none."""
@@ -131,6 +136,10 @@ class Evidence:
             return Missing("metric", f"{metric} of {method}", "no number")
         if found.certainty == "sampled" and found.n is not None and found.n < FEWEST:
             return Missing("metric", f"{metric} of {method}", f"of {found.n} images, too few for an interval")
+        few = found.certainty == "rounded" and found.n is not None and found.n < SET_RANK
+        if metric in _SETS and few:
+            # Its interval is unknown and wide, so that nothing is certain about it.
+            return Value(found.value, -math.inf, math.inf, "sampled", f"{found.text} (n = {found.n})", found.n)
         return size(found, metric) if names.metric(metric).per_gamma_of else found
 
     def nothing(self, domain: str) -> str:
@@ -139,7 +148,10 @@ class Evidence:
 
     def _why(self, domain: str, method: str, metric: str, setting: str) -> Missing:
         if domain not in self.domains:
-            return Missing("domain", domain, "no domain of its tables" if self.published else "no domain of this suite")
+            if self.published:
+                return Missing("domain", domain, "no domain of its tables")
+            why_not = "no run on it yet" if domain in self.known else "no domain of this suite"
+            return Missing("domain", domain, why_not)
         if not self.has(domain, method):
             why = [reason for name in names.methods().spellings(method) if (reason := self.absent.get((domain, name)))]
             return Missing("method", method, why[0] if why else self.nothing(domain))
@@ -205,7 +217,10 @@ def rounded(value: float, metric: str, decimals: int | None = None, text: str = 
 def valued(
     value: float | None, low: float | None, high: float | None, metric: str, n: int | None, n_failed: int | None = None
 ) -> Value:
-    """A measured number: with its interval, or, where there is none, known as it is printed; None is no number."""
+    """A measured number: with its interval, or, where there is none, known as it is printed; None is no number.
+
+    `n` is kept either way, because FID and KID of few images are not to be relied on.
+    """
     if value is None or not math.isfinite(value):
         return Value(math.nan, math.nan, math.nan, "sampled", "failed", n, n_failed=n_failed)
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):

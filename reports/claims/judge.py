@@ -246,7 +246,7 @@ def _reason(verdict: Verdict, comparisons: Sequence[Comparison], evidence: Evide
     wanted: Outcome = "fails" if verdict == "contradicted" else "open"
     worst = sorted((one for one in comparisons if one.outcome == wanted), key=lambda one: one.margin)
     verb = "fail" if wanted == "fails" else "cannot be told"
-    why = "" if wanted == "fails" else " from rounded numbers" if evidence.published else ", intervals overlap"
+    why = "" if wanted == "fails" else " from rounded numbers" if evidence.published else ", intervals are too wide"
     lost = sum(one.outcome == "missing" for one in comparisons)
     more = f"; {lost} not measured" if lost else ""
     return f"{len(worst)} of {total} comparisons {verb}{why}{more}; first: {worst[0].words}"

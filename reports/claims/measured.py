@@ -11,7 +11,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydantic
@@ -84,17 +85,18 @@ def read_table(path: Path) -> dict[Cell, Value]:
     return cells
 
 
-def evidence(runs: Sequence[Run], results_dir: Path) -> Evidence:
+def evidence(runs: Sequence[Run], results_dir: Path, known: Collection[str] = ()) -> Evidence:
     """Everything measured.
 
     Args:
         runs: of all domains, those that failed included.
         results_dir: holds results/**/cells.csv.
+        known: domains of the suite, whether or not there is a run on them.
 
     Raises:
         ReinvertError: as `read_table`, or two tables have the same cell.
     """
-    found = Evidence(domains=list(dict.fromkeys(run.domain for run in runs)))
+    found = Evidence(domains=list(dict.fromkeys(run.domain for run in runs)), known=frozenset(known))
     for run in runs:
         if run.failed:
             found.absent[run.domain, run.method] = run.reason.rstrip(".")
@@ -143,7 +145,12 @@ def of_run(run: Run) -> dict[Cell, Value]:
     seconds, parameters = run.timing.get("seconds_per_image_batch_1"), run.timing.get("parameters")
     for name, number in (("seconds_per_image", seconds), ("params_millions", parameters and parameters / 1e6)):
         if number is not None:
-            cells[Cell(run.domain, run.method, name)] = valued(float(number), None, None, name, None)
+            value = valued(float(number), None, None, name, None)
+            steps = (run.record.get("arguments") or {}).get("steps")
+            if name == "seconds_per_image" and steps is not None:
+                # How long a method takes is how many steps it is given.
+                value = replace(value, text=f"{value.text} ({steps} steps)")
+            cells[Cell(run.domain, run.method, name)] = value
     for name in run.curve:
         if name in names.metrics():
             for step, number in zip(run.curve["steps"], run.curve[name], strict=True):

@@ -59,6 +59,8 @@ class Methods(Strict):
     interpolation_of: str
     """The method whose end points of interpolation are compared."""
     labels: dict[str, str]
+    about: dict[str, str]
+    """What the methods of a kind do, in a line."""
     papers: dict[str, str]
 
     def spellings(self, method: str) -> list[str]:

@@ -63,7 +63,7 @@ def test_one_counterexample_refutes_whatever_else_is_missing():
 def test_an_equal_number_of_each_outcome_is_told_apart():
     found = verdict(BETTER, table(GOOD | {("b", "l2"): 0.1005}))
     assert [one.outcome for one in found.comparisons] == ["open", "holds", "holds", "holds"]
-    assert found.reason == "1 of 4 comparisons cannot be told, intervals overlap; first: L2: a 0.1 <? b 0.1005"
+    assert found.reason == "1 of 4 comparisons cannot be told, intervals are too wide; first: L2: a 0.1 <? b 0.1005"
 
 
 def test_order_worse():
