@@ -139,7 +139,8 @@ class Evidence:
         few = found.certainty == "rounded" and found.n is not None and found.n < SET_RANK
         if metric in _SETS and few:
             # Its interval is unknown and wide, so that nothing is certain about it.
-            return Value(found.value, -math.inf, math.inf, "sampled", f"{found.text} (n = {found.n})", found.n)
+            words = f"{found.text} (n = {found.n})"
+            return Value(found.value, -math.inf, math.inf, "sampled", words, found.n, n_failed=found.n_failed)
         return size(found, metric) if names.metric(metric).per_gamma_of else found
 
     def nothing(self, domain: str) -> str:
