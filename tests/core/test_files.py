@@ -2,10 +2,21 @@ import errno
 import json
 from pathlib import Path
 
+import numpy as np
+import pydantic
 import pytest
 
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_json, atomic_write_text, is_disk_full, sha256_of
+from core.files import (
+    atomic_path,
+    atomic_write_csv,
+    atomic_write_json,
+    atomic_write_npz,
+    atomic_write_text,
+    is_disk_full,
+    read_json_as,
+    sha256_of,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -72,3 +83,42 @@ def test_sha256_of_the_standard_s_own_example(tmp_path: Path) -> None:
     # FIPS 180-2, appendix B.1.
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_log_has_a_column_for_whatever_sets_in_later(tmp_path: Path) -> None:
+    rows: list[dict[str, str | float]] = [{"step": 1, "loss": 1 / 3}, {"step": "2", "loss": 2e-7, "critic": 4.0}]
+    atomic_write_csv(tmp_path / "log.csv", rows)
+    assert (tmp_path / "log.csv").read_bytes() == b"step,loss,critic\n1,0.333333,\n2,2e-07,4\n"
+    atomic_write_csv(tmp_path / "log.csv", rows[:1], ["loss", "step", "fid"])
+    assert (tmp_path / "log.csv").read_text() == "loss,step,fid\n0.333333,1,\n"
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_arrays_come_back_and_equal_arrays_give_equal_files(tmp_path: Path, compressed: bool) -> None:
+    arrays = {"a": np.arange(1000, dtype=np.int16), "word": np.array("text")}
+    for name in ("first", "second"):
+        atomic_write_npz(tmp_path / f"{name}.npz", arrays, compressed)
+    assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+    with np.load(tmp_path / "first.npz", allow_pickle=False) as stored:
+        assert {name: stored[name].tolist() for name in stored.files} == {
+            name: array.tolist() for name, array in arrays.items()
+        }
+
+
+class Point(pydantic.BaseModel):
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"{", "is not valid JSON; mend it"), (b'{"x": "y"}', r"is no point \(at x\); mend it"), (b"\xff", "valid JSON")],
+)
+def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "point.json"
+    with pytest.raises(FileNotFoundError):
+        read_json_as(Point, path, "point", "mend it")
+    path.write_bytes(b'{"x": 3}')
+    assert read_json_as(Point, path, "point", "mend it").x == 3
+    path.write_bytes(content)
+    with pytest.raises(ReinvertError, match=said):
+        read_json_as(Point, path, "point", "mend it")
