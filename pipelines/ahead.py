@@ -34,6 +34,8 @@ from pipelines.editing_config import Editability
 from pipelines.evaluate import evaluate
 from pipelines.evaluate_chunks import Tools
 from pipelines.evaluate_provenance import method_chain
+from pipelines.inspection import inspection
+from pipelines.inspection_config import Inspection
 from pipelines.worker_processes import in_processes
 
 
@@ -47,6 +49,7 @@ class Bench:
         device: where it computes.
         processes: how many work at once.
         edits: the section `editability`; None where it is not asked for.
+        looks: the section `inspection`, likewise.
     """
 
     config: Config
@@ -54,6 +57,7 @@ class Bench:
     device: str
     processes: int
     edits: Editability | None
+    looks: Inspection | None
     _inverters: dict[tuple[str, str], Inverter] = field(default_factory=dict)
 
     def inverter(self, method: str, config: Config, domain: str, weights: Path, device: torch.device) -> Inverter:
@@ -73,12 +77,14 @@ class Bench:
             evaluate(
                 run, config, places.weights, places.data, output, work, self.device, 1, tools, self.processes
             )  # fmt: skip
-        else:
+            return
+        read = (places.weights, places.data, output, torch.device(self.device), self.inverter)
+        if stage == "editability":
             assert self.edits is not None
-            device = torch.device(self.device)
-            editability(
-                run, config, self.edits, places.weights, places.data, output, device, self.inverter, _judges
-            )  # fmt: skip
+            editability(run, config, self.edits, *read, _judges)
+        else:
+            assert self.looks is not None
+            inspection(run, config, self.looks, *read)
 
 
 @functools.cache
@@ -148,6 +154,7 @@ def measure_ahead(
     wanted: Mapping[str, tuple[str, ...]],
     config: Config,
     edits: Editability | None,
+    looks: Inspection | None,
     places: Places,
     device: str,
     processes: int,
@@ -159,6 +166,7 @@ def measure_ahead(
         wanted: by run of `config`, which stages.
         config: at the scale of the runs.
         edits: the section `editability`, needed for that stage.
+        looks: the section `inspection`, needed for the stage `inspect`.
         places: where to read and write.
         device: where to compute.
         processes: how many at once.
@@ -170,7 +178,7 @@ def measure_ahead(
     jobs: list[tuple[Any, ...]] = [(run, wanted[run]) for run in longest_first(list(wanted), config)]
     processes = min(processes, len(jobs))
     failed: dict[str, str] = {}
-    bench = Bench(config, places, device, processes, edits)
+    bench = Bench(config, places, device, processes, edits, looks)
     with contextlib.closing(in_processes(_work, jobs, processes, _prepare, (bench,))) as results:
         for number, done in enumerate(results, start=1):
             spent = ", ".join(f"{stage} {seconds:,.0f} s" for stage, seconds in done.seconds.items())

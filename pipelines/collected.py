@@ -46,6 +46,7 @@ STAGES = {
         ("evaluation",),
     ),
     "editability": Stage(("edits.npz", "editability.json"), ("editability",), ("directions.npz",)),
+    "inspect": Stage(("inspection.npz", "inspection.json"), ("inspection",)),
 }
 """By the name they have in dvc.yaml and on the command line."""
 

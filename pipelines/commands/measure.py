@@ -109,21 +109,22 @@ def ahead(
         known("run", run, config.runs)
         if stage:
             known("stage", stage, STAGES)
-        stages = {stage} if stage else set(STAGES)
+        stages = {stage} if stage else {name for name in STAGES if name != "inspect" or run in config.inspected}
         wanted[run] = tuple(name for name in STAGES if name in stages.union(wanted.get(run, ())))
     for domain in {config.runs[run].domain for run in wanted}:
         check_recipe(config, domain)
     from pipelines.editing_config import Editability
+    from pipelines.inspection_config import Inspection
 
-    edits = None
-    if any("editability" in stages for stages in wanted.values()):
-        edits = section(Editability, config, options.params, "editability")
+    asked_for = {stage for stages in wanted.values() for stage in stages}
+    edits = section(Editability, config, options.params, "editability") if "editability" in asked_for else None
+    looks = section(Inspection, config, options.params, "inspection") if "inspect" in asked_for else None
     from pipelines.ahead import measure_ahead
     from pipelines.side_by_side import sensible_processes
 
     places = Places(options.weights, options.data, options.cache, options.device)
     place = device_of(options.device).type
-    failed = measure_ahead(wanted, config, edits, places, place, processes or sensible_processes(place), print)
+    failed = measure_ahead(wanted, config, edits, looks, places, place, processes or sensible_processes(place), print)
     if failed:
         why = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
         raise ReinvertError(f"{len(failed)} of {len(wanted)} runs failed: {why}; mend them and run the same again")
@@ -134,6 +135,9 @@ def inspect_run(run: RunName, options: Measuring, scale: Scale = SCALE) -> None:
     """Look at what a method changes from step to step: image, code and weights."""
     config = load_config(options.params).at_scale(scale)
     known("run", run, config.runs)
+    places = Places(options.weights, options.data, options.cache, options.device)
+    if collect("inspect", run, config, places, options.results / run):
+        return
     check_recipe(config, config.runs[run].domain)
     from pipelines.inspection_config import Inspection
 

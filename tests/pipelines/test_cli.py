@@ -258,7 +258,7 @@ def test_ahead_hands_over_runs_and_stages(project: Path, monkeypatch: pytest.Mon
     asked = ["editability@faces-psp", "faces-e4e", "evaluate@faces-psp", "evaluate@faces-dni"]
     result = run("ahead", *asked, "--device", "cpu", "--processes", "3")
     assert result.exit_code == 0, result.stderr
-    wanted, config, edits, places, device, processes, _ = recorder.arguments
+    wanted, config, edits, _, places, device, processes, _ = recorder.arguments
     both = ("evaluate", "editability")
     assert wanted == {"faces-psp": both, "faces-e4e": both, "faces-dni": ("evaluate",)}
     assert (config.scale, edits.images, device, processes) == ("default", config.editability["images"], "cpu", 3)

@@ -153,10 +153,10 @@ class Faulty(ahead.Bench):
 
 
 def test_what_fails_is_said_and_what_is_done_is_kept(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "_bench", Faulty(config(), places, "cpu", 1, None))
-    both = tuple(STAGES)
-    assert ahead._work("faces-e4e", both).problem == "evaluate: no weights; get them"
-    done = ahead._work("faces-psp", both)
+    monkeypatch.setattr(ahead, "_bench", Faulty(config(), places, "cpu", 1, None, None))
+    stages = tuple(STAGES)
+    assert ahead._work("faces-e4e", stages).problem == "evaluate: no weights; get them"
+    done = ahead._work("faces-psp", stages)
     assert set(done.seconds) == {"evaluate"}
     assert done.problem == "editability: see .cache/ahead/logs/faces-psp.log"
     said = Path(".cache/ahead/logs/faces-psp.log").read_text()
@@ -173,7 +173,7 @@ def test_processes_say_what_is_missing_and_go_on(project: Path) -> None:
     said: list[str] = []
     places = Places(Path("weights"), Path("data"), Path(".cache"), "cpu")
     wanted = {"faces-psp": ("evaluate",), "faces-e4e": ("evaluate",)}
-    failed = ahead.measure_ahead(wanted, config(), None, places, "cpu", 1, said.append)
+    failed = ahead.measure_ahead(wanted, config(), None, None, places, "cpu", 1, said.append)
     assert set(failed) == set(wanted) and len(said) == 2
     assert all("data/faces/test" in problem for problem in failed.values()), failed
 
