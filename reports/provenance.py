@@ -128,14 +128,22 @@ def networks(cards: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> Table:
 
 
 def stale(cards: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> list[Text]:
-    """A line for every run that was made with other weights than those present now."""
+    """A line for every run that was made with other weights than those present now, runs of equal weights together."""
     present = {(card["domain"], card["name"]): card["sha256"] for card in cards}
+    found: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        others = tuple(
+            f"{network} ({str(sha256)[:12]})"
+            for network, sha256 in sorted(dict(run.record.get("weights") or {}).items())
+            if present.get((run.domain, network), sha256) != sha256
+        )
+        if others:
+            found.setdefault((run.domain, *others), []).append(run.name)
     return [
-        [Span(text=run.name, style="strong"),
-         Span(text=f" was made with other weights of {network} ({str(sha256)[:12]}); evaluate it again.")]
-        for run in runs
-        for network, sha256 in sorted(dict(run.record.get("weights") or {}).items())
-        if present.get((run.domain, network), sha256) != sha256
+        [Span(text=", ".join(names), style="strong"),
+         Span(text=f" {'was' if len(names) == 1 else 'were'} made with other weights of {', '.join(others)}; evaluate "
+                   f"{'it' if len(names) == 1 else 'them'} again.")]
+        for (_, *others), names in found.items()
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import typst
 
 from core.config import load_config
 from metrics import registry
-from reports import frontpage, pdf, sections, tabulate
+from reports import frontpage, pdf, provenance, sections, tabulate
 from reports.claims import bars, names
 from reports.drawing import PANELS
 from reports.frontpage_drawing import spaced
@@ -179,3 +179,15 @@ def test_the_platform_s_viewer_opens_the_report_or_its_lack_is_told(tmp_path):
             break
         time.sleep(0.02)
     assert (tmp_path / "opened").read_text() == str(tmp_path / "report.pdf")
+
+
+def test_runs_of_the_same_old_weights_share_a_line():
+    runs = [replace(run, record={"weights": {"generator": "b" * 64, "psp": "a" * 64}})
+            for run in _material(["faces"]).of("faces")]  # fmt: skip
+    cards = [{"domain": "faces", "name": name, "sha256": "a" * 64} for name in ("generator", "psp")]
+    (line,) = provenance.stale(cards, runs)
+    words = "".join(span.text for span in line)
+    assert all(run.name in words for run in runs)
+    assert words.endswith("were made with other weights of generator (bbbbbbbbbbbb); evaluate them again.")
+    (alone,) = provenance.stale(cards, runs[:1])
+    assert "was made with other weights" in alone[1].text and "evaluate it again" in alone[1].text
