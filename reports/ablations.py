@@ -13,10 +13,10 @@ import numpy as np
 
 from core.errors import ReinvertError
 from metrics import registry
-from reports import pictures
 from reports.claims import names
 from reports.claims.ablated import Ablated
 from reports.claims.evidence import Value
+from reports.inspecting_figures import insertion_layer_grid
 from reports.model import Block, Bullets, Cell, Column, Figure, Heading, Paragraph, Row, Section, Table, text
 from reports.ranking import marks
 from reports.read_ablations import Record
@@ -32,13 +32,14 @@ TABLES = {
 """Layouts of the papers' own tables that a group fills."""
 
 
-def draw(ablated: Ablated, source: Path, folder: Path) -> set[str]:
+def draw(ablated: Ablated, source: Path, folder: Path, width: float) -> set[str]:
     """Draw reconstructions for every insertion layer, where they were kept.
 
     Args:
         ablated: what was collected.
         source: results/ablations.
         folder: of the figures.
+        width: of a figure, in inches.
 
     Returns:
         Identifiers of what was drawn.
@@ -56,11 +57,9 @@ def draw(ablated: Ablated, source: Path, folder: Path) -> set[str]:
                 layers, inputs, outputs = kept["layers"], kept["inputs"], kept["reconstructions"]
         except (OSError, KeyError, ValueError) as error:
             raise ReinvertError(f"'{path}' is damaged; restore it from git") from error
-        shown = min(6, len(inputs))
-        rows = [("input", list(inputs[:shown]))]
-        rows += [(f"K = {layer}", list(images[:shown])) for layer, images in zip(layers, outputs, strict=True)]
         name = f"insertion-layers-{record.domain}"
-        pictures.tiles(folder / f"{name}.png", rows, [False] * shown, [[] for _ in range(shown)])
+        variants = [(int(layer), images, inputs) for layer, images in zip(layers, outputs, strict=True)]
+        insertion_layer_grid(variants, folder, name, width)
         drawn.add(name)
     return drawn
 
@@ -111,9 +110,10 @@ def _figure(identifier: str, domain: str) -> Figure:
     return Figure(
         identifier=identifier,
         caption=text(f"Feature-Style, Figure 22, on {domain}: the layer K at which the feature is inserted. Maps 4 "
-                     "and 5 have 16 px, 6 and 7 have 32."),
+                     "and 5 have 16 px, 6 and 7 have 32. Left the mean error over all images, then reconstructions "
+                     "with their errors."),
         alternative="Rows of reconstructions for every K under the input images",
-        width=0.7,
+        vector=True,
     )  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def build_report(
         frozenset(name for name, method in config.methods.items() if "training" in method.arguments),
     )  # fmt: skip
     ablated = read_ablated(results_dir / ABLATIONS, config.methods, domains)
-    drawn |= ablations.draw(ablated, results_dir / ABLATIONS, figures)
+    drawn |= ablations.draw(ablated, results_dir / ABLATIONS, figures, FULL_WIDTH)
     material = replace(
         material, drawn=material.drawn | frozenset(drawn) | frontpage.draw(material, figures, FULL_WIDTH)
     )
