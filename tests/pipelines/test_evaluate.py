@@ -250,7 +250,7 @@ def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys, time, multiprocessing as m\n"
-        "from pipelines.evaluate_chunks import _die_with_parent\n"
+        "from pipelines.worker_processes import _die_with_parent\n"
         "if __name__ == '__main__':\n"
         "    child = m.get_context('spawn').Process(target=_die_with_parent)\n"
         "    child.start(); print(child.pid, flush=True); time.sleep(60)\n"
