@@ -246,8 +246,8 @@ _WORDS = (
     "for each. **γ** is the strength of an edit, half a standard deviation of w along the direction. A **yield** is an "
     "answer that a method has on its way.",
     "**Time** is for one image at batch 1 on the machine above, after warm-up, drawing the reconstruction included "
-    "(at every yield, too) and reading the network not. Times below a second are of few images and vary by a third "
-    "from run to run.",
+    "(at every yield, too) and reading the network not. Times are of few images: they vary by a third from run to "
+    "run, and two- to threefold with the load of the machine.",
 )  # fmt: skip
 
 

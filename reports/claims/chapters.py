@@ -62,8 +62,8 @@ def _overview(judged: Judged) -> Section:
                  "printed ones are known to half a unit of their last digit, which some claims do not survive. FID, "
                  "KID, times and single steps have no interval here: they count as printed, FID and KID of fewer than "
                  "128 images as undecided. Where a paper states a factor of time, a tenth to a half of it is asked, "
-                 "because machines and networks differ; a ratio of measured times within a third of that bound may "
-                 "flip on another day."),
+                 "because machines and networks differ; a measured time is taken as known up to a factor of 1.7, "
+                 "which is what the load of a machine does to it."),
             text("**not measured**: a number is missing, and none that is there contradicts. The reason is given; "
                  "**not printed** where it is the paper that has none."),
         ]),

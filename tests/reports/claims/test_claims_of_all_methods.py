@@ -1,6 +1,7 @@
 """Once every method of params.yaml has run, each claim about them is decided, as comparing means decides."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ def test_orders_come_out_as_the_means_have_them(tmp_path, seed):
         for one in judgements:
             wanted = [name for name in claim.check.metrics if applies(name, one.domain)]
             if one.domain not in ("faces", "churches") or None in runs.values() or not set(wanted) <= {
-                *SCORES, "fid", "kid", "seconds_per_image", "params_millions"
+                *SCORES, "fid", "kid", "params_millions"
             }:  # fmt: skip
                 continue
             decided += 1
@@ -101,3 +102,14 @@ def test_times_say_how_many_steps_they_are_of(tmp_path):
               if one.domain == "faces"]  # fmt: skip
     assert f"({CONFIG.methods['pti'].arguments['steps']} steps)" in one.numbers
     assert table.SET_RANK == 128
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(4.88, "inconclusive"), (13.3, "inconclusive"), (60.0, "supported"),
+                                                 (1.5, "contradicted")])  # fmt: skip
+def test_the_load_of_the_machine_turns_no_verdict_on_time(tmp_path, ratio, expected):
+    runs = [_run("faces", name, 0.1) for name in ("optimization-w-plus", "restyle-psp")]
+    runs = [replace(run, timing={"seconds_per_image_batch_1": seconds, "parameters": 1})
+            for run, seconds in zip(runs, (0.5 * ratio, 0.5), strict=True)]  # fmt: skip
+    (claim,) = [claim for claim in read_claims() if claim.id == "restyle-9"]  # ten times faster
+    (one,) = judge(claim, evidence(runs, tmp_path), read_rules())
+    assert one.verdict == expected, one.reason
