@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +24,24 @@ class Job:
     needs: tuple[str, ...] = ()
 
 
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """A request to terminate becomes an exception inside the block, so that what it started is ended, too."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # only there can a handler be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@_ended_in_order()
 def run_jobs(
     jobs: Sequence[Job],
     processes: int,
@@ -30,7 +51,7 @@ def run_jobs(
 ) -> dict[str, str]:
     """Run every job as a process, at most `processes` at a time, none before those it needs.
 
-    A job that fails holds up only those that need it. An interruption ends all processes that run.
+    A job that fails holds up only those that need it. An interruption or SIGTERM ends all processes that run.
 
     Args:
         jobs: in the order in which they are preferred.

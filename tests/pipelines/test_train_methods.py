@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,3 +79,21 @@ def test_failures_end_in_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(ReinvertError, match=r"1 of 1 trainings failed: d-m \(exit status 5, see .*d-m.log\); mend"):
         train_methods({("d", "m"): []}, tmp_path, tmp_path, command, 1, lambda line: None)
+
+
+def test_a_request_to_terminate_ends_what_was_started(tmp_path: Path) -> None:
+    book = tmp_path / "book"
+    sleeper = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()}.'); time.sleep(60)"
+    program = (
+        "import sys; from pathlib import Path; from pipelines.side_by_side import Job, run_jobs\n"
+        f"run_jobs([Job('long', (sys.executable, '-c', {sleeper!r}, {str(book)!r}))], 1, Path({str(tmp_path)!r}), print)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}) as parent:
+        deadline = time.monotonic() + 30
+        while not (book.is_file() and book.read_text().endswith(".")):
+            assert time.monotonic() < deadline, "the job did not start"
+            time.sleep(0.05)
+        parent.terminate()
+        assert parent.wait(timeout=30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(book.read_text().rstrip(".")), 0)
