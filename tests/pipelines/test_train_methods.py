@@ -86,7 +86,8 @@ def test_a_request_to_terminate_ends_what_was_started(tmp_path: Path) -> None:
     sleeper = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()}.'); time.sleep(60)"
     program = (
         "import sys; from pathlib import Path; from pipelines.side_by_side import Job, run_jobs\n"
-        f"run_jobs([Job('long', (sys.executable, '-c', {sleeper!r}, {str(book)!r}))], 1, Path({str(tmp_path)!r}), print)\n"
+        f"job = Job('long', (sys.executable, '-c', {sleeper!r}, {str(book)!r}))\n"
+        f"run_jobs([job], 1, Path({str(tmp_path)!r}), print)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}) as parent:
         deadline = time.monotonic() + 30
