@@ -124,6 +124,8 @@ class Config(Strict):
     """By name; `default` is what `make repro` runs."""
     scale: str | None = None
     """The scale whose changes are in the sections above; None where they are as params.yaml has them."""
+    cut_short: frozenset[str] = frozenset()
+    """Methods to which that scale gives fewer steps than params.yaml does."""
 
     @pydantic.model_validator(mode="after")
     def _names_exist(self) -> Config:
@@ -167,7 +169,12 @@ class Config(Strict):
             changed = evaluation.model_dump() | scale.evaluation
             evaluation = validated(EvaluationConfig, changed, f"params.yaml: evaluation at scales.{name}")
         changes = {"methods": methods, "evaluation": evaluation, "editability": self.editability | scale.editability}
-        return self.model_copy(update={**changes, "scale": name})
+        cut = {name for name, entry in methods.items() if _steps(entry) < _steps(self.methods[name])}
+        return self.model_copy(update={**changes, "scale": name, "cut_short": frozenset(cut)})
+
+
+def _steps(method: MethodConfig) -> int:
+    return int(method.arguments.get("steps", 0))
 
 
 def validated(model: type[Model], values: Any, where: str) -> Model:

@@ -115,7 +115,9 @@ def build_report(
     material = replace(
         material, drawn=material.drawn | frozenset(drawn) | frontpage.draw(material, figures, FULL_WIDTH)
     )
-    claims = judged.judge_all(evidence(runs, results_dir, config.domains), paper_scale(results_dir), ablated)
+    claims = judged.judge_all(
+        evidence(runs, results_dir, config.domains, config.cut_short), paper_scale(results_dir), ablated
+    )
     chapters.draw(claims, figures, FULL_WIDTH)
     inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)
     papers = chapters.sections(claims, inspected)

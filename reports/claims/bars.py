@@ -82,17 +82,17 @@ def draw_small(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]]
     bars = [(paper, source, found) for paper, sources in counts for source, found in sources.items()]
     style: dict[str, Any] = {**STYLE, "axes.grid": False, "hatch.linewidth": 0.5, "font.size": 7}
     with matplotlib.rc_context(style):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, 0.19 * len(bars) + 0.5), layout="constrained")
+        figure = Figure(figsize=(width, min(0.28 * len(bars), 1.55) + 0.5), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         longest = max((sum(found.values()) for _, _, found in bars), default=1)
         for place, (paper, source, found) in enumerate(bars):
-            axes.text(0, place - 0.3, f"{paper}, {source}", ha="left", va="bottom", fontsize=6.5)
+            axes.text(0, place - 0.24, f"{paper}, {source}", ha="left", va="bottom", fontsize=6)
             end = 0
             for verdict in VERDICTS:
                 length = found.get(verdict, 0)
                 colour, hatch = LOOK[verdict]
-                axes.barh(place, length, left=end, height=0.52, color=colour, hatch=hatch, edgecolor="white",
+                axes.barh(place, length, left=end, height=0.44, color=colour, hatch=hatch, edgecolor="white",
                           linewidth=0.5, label=verdict if place == 0 else None)  # fmt: skip
                 if length:
                     ink = "white" if verdict in ("supported", "contradicted") else "black"

@@ -88,13 +88,16 @@ def read_table(path: Path) -> dict[Cell, Value]:
     return cells
 
 
-def evidence(runs: Sequence[Run], results_dir: Path, known: Collection[str] = ()) -> Evidence:
+def evidence(
+    runs: Sequence[Run], results_dir: Path, known: Collection[str] = (), cut_short: Collection[str] = ()
+) -> Evidence:
     """Everything measured.
 
     Args:
         runs: of all domains, those that failed included.
         results_dir: holds results/**/cells.csv.
         known: domains of the suite, whether or not there is a run on them.
+        cut_short: methods that were given fewer steps than they need; their times are the least they take.
 
     Raises:
         ReinvertError: as `read_table`, or two tables have the same cell.
@@ -104,7 +107,7 @@ def evidence(runs: Sequence[Run], results_dir: Path, known: Collection[str] = ()
         if run.failed:
             found.absent[run.domain, run.method] = run.reason.rstrip(".")
         else:
-            found.cells |= of_run(run)
+            found.cells |= of_run(run, run.method in cut_short)
         found.cells |= edits.read_edits(results_dir / run.name / edits.FILE, run.domain, run.method)
         found.cells |= inspections.read_inspection(results_dir / run.name / inspections.FILE, run.domain, run.method)
     for path in _tables(results_dir):
@@ -137,8 +140,8 @@ def paper_scale(results_dir: Path) -> dict[str, dict[Cell, Value]]:
     return found
 
 
-def of_run(run: Run) -> dict[Cell, Value]:
-    """The numbers of a run that has any."""
+def of_run(run: Run, cut_short: bool = False) -> dict[Cell, Value]:
+    """The numbers of a run that has any; with all its steps it would take longer if it was `cut_short`."""
     cells = {}
     for name, entry in run.metrics.items():
         value = valued(entry["value"], entry["low"], entry["high"], name, int(entry["n"]), int(entry["n_failed"]))
@@ -152,10 +155,10 @@ def of_run(run: Run) -> dict[Cell, Value]:
             steps = (run.record.get("arguments") or {}).get("steps")
             if name == "seconds_per_image" and steps is not None:
                 # How long a method takes is how many steps it is given.
-                value = replace(value, text=f"{value.text} ({steps} steps)")
+                value = replace(value, text=f"{value.text} ({steps} steps{', cut short' if cut_short else ''})")
             if name == "seconds_per_image":
                 low, high = value.value / TIME_FACTOR, value.value * TIME_FACTOR
-                value = replace(value, low=low, high=high, certainty="sampled")
+                value = replace(value, low=low, high=math.inf if cut_short else high, certainty="sampled")
             cells[Cell(run.domain, run.method, name)] = value
     for name in run.curve:
         if name in names.metrics():

@@ -107,6 +107,7 @@ def test_a_scale_changes_what_it_names_and_nothing_else(values: dict[str, Any], 
     config = load(values, tmp_path)
     scaled = config.at_scale("small")
     assert (config.scale, scaled.scale) == (None, "small")
+    assert (config.cut_short, scaled.cut_short) == (frozenset(), {"optimization-w"})
     assert config.evaluation is not None
     assert scaled.evaluation == config.evaluation.model_copy(update={"images": 3})
     assert scaled.methods["optimization-w"].arguments == config.methods["optimization-w"].arguments | {"steps": 2}

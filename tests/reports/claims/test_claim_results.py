@@ -53,6 +53,16 @@ def test_a_run_becomes_cells(tmp_path):
     assert str(evidence.find("faces", "e4e", "l2")) == "e4e: not measured on faces"
 
 
+def test_the_time_of_a_method_cut_short_is_the_least_it_takes(tmp_path):
+    searching = run(record={"arguments": {"steps": 80}})
+    whole = measured.evidence([searching], tmp_path).find("faces", "psp", "seconds_per_image")
+    cut = measured.evidence([searching], tmp_path, cut_short=["psp"]).find("faces", "psp", "seconds_per_image")
+    assert (whole.text, cut.text) == ("0.0213 (80 steps)", "0.0213 (80 steps, cut short)")
+    assert whole.low == cut.low == pytest.approx(0.0213 / 3**0.5)
+    assert whole.high == pytest.approx(0.0213 * 3**0.5)
+    assert cut.high == math.inf
+
+
 def put(folder, content, name="editing"):
     path = folder / name / "cells.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
