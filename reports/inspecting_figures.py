@@ -73,10 +73,10 @@ def step_maps(inspected: Sequence[Inspected], folder: Path, identifier: str, wid
                 continue
             highest = top_of([maps[number]], CLIP)
             own.append(Panel(maps[number], 0, highest, note=f"to {highest:.2g}"))
-            common.append(Panel(maps[number], 0, top, note=f"mean {maps[number].mean():.2g}"))
+            common.append(Panel(maps[number], 0, top, note=f"{maps[number].mean():.2g}"))  # ten maps a row: no words
         lines.append(Line(f"{one.method}\neach by itself", own, new_group=position > 0))
         lines.append(Line(f"all together,\nto {top:.2g}", common))
-    bars = [Bar(f"share of where the scale of the map, or of the row, ends (in colour distance; {UNIT})", 0, 1)]
+    bars = [Bar("share of the end of the map's or the row's scale", 0, 1)]
     grid(lines, [f"step {number}" for number in numbers], folder, identifier, width, bars, tallest=tallest)
 
 
