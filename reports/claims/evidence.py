@@ -24,14 +24,14 @@ import pandas as pd
 
 from metrics.statistics import bootstrap_means
 from reports.claims import names
+from reports.tabulate import SET_RANK
 
 RESAMPLES, SEED = 2000, 0
 """Of the paired bootstrap."""
 FEWEST = 8
 """Of fewer images the percentile bootstrap is no 95 % interval: that of two holds the mean in half of all cases."""
-SET_RANK = 128
-"""FID and KID of fewer images rank nothing: the covariance of the judge's 128 features has no full rank."""
-_SETS = frozenset({"fid", "kid", "fid_edited", "kid_edited"})
+OF_SETS = frozenset({"fid", "kid", "fid_edited", "kid_edited"})
+"""Metrics of sets of images."""
 _SWEPT = re.compile(r"([a-z_]+)=(-?[0-9.]+)")
 
 
@@ -137,7 +137,7 @@ class Evidence:
         if found.certainty == "sampled" and found.n is not None and found.n < FEWEST:
             return Missing("metric", f"{metric} of {method}", f"of {found.n} images, too few for an interval")
         few = found.certainty == "rounded" and found.n is not None and found.n < SET_RANK
-        if metric in _SETS and few:
+        if metric in OF_SETS and few:
             # Its interval is unknown and wide, so that nothing is certain about it.
             words = f"{found.text} (n = {found.n})"
             return Value(found.value, -math.inf, math.inf, "sampled", words, found.n, n_failed=found.n_failed)

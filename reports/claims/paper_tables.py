@@ -7,7 +7,7 @@ measured at paper scale with the paper's own protocols stands beside the publish
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +16,13 @@ import pydantic
 
 from core.config import Strict, validated
 from reports.claims import names
+from reports.claims.evidence import OF_SETS, Evidence, Value
 from reports.claims.evidence import Cell as Place
-from reports.claims.evidence import Evidence, Value
 from reports.claims.published import Published, place_of
 from reports.claims.statements import PAPERS, read_yaml
 from reports.model import Cell, Column, Row, Table, text
 from reports.ranking import Mark, marks
+from reports.tabulate import SET_RANK
 
 
 class Selector(Strict):
@@ -79,8 +80,6 @@ class _Layouts(pydantic.RootModel[Annotated[list[Layout], pydantic.Field(min_len
     pass
 
 
-OF_SETS = ("fid", "kid", "fid_edited", "kid_edited")
-"""Metrics of whole sets of images."""
 Lookup = Callable[[Place], tuple[float, str] | None]
 """The number in a cell and how it reads, or None."""
 
@@ -152,9 +151,11 @@ def measured_table(layout: Layout, measured: Evidence) -> Table | None:
     if nowhere:
         notes.append(f"Not measured: {', '.join(nowhere)}.")
     notes += _provenance(shown)
+    unranked = {place.metric for place, found in shown.items()
+                if place.metric in OF_SETS and (found.n is None or found.n < SET_RANK)}  # fmt: skip
     return _table(layout, Body(columns=columns, groups=groups), lookup, None, f"measured-{layout.identifier}",
                   f"**Measured on the embedded scale**, in the layout of {place_of(layout.paper, layout.table)}. "
-                  f"{layout.caption}", notes)  # fmt: skip
+                  f"{layout.caption}", notes, unranked)  # fmt: skip
 
 
 def _numbers(counts: Iterable[int | None]) -> str:
@@ -195,10 +196,10 @@ def _place(layout: Layout, group: Group, row: LayoutRow, column: LayoutColumn) -
 
 
 def _table(layout: Layout, body: Body, lookup: Lookup, beside: Lookup | None, identifier: str, caption: str,
-           notes: Sequence[str]) -> Table:  # fmt: skip
+           notes: Sequence[str], unranked: Collection[str] = ()) -> Table:  # fmt: skip
     grid = [[_place(layout, group, row, column) for column in body.columns] for group in body.groups
             for row in group.rows]  # fmt: skip
-    marked = _marks([place for line in grid for place in line], lookup)
+    marked = _marks([place for line in grid for place in line if place.metric not in unranked], lookup)
     doubled = [beside is not None and any(beside(line[index]) for line in grid) for index in range(len(body.columns))]
     embedded = identifier.startswith("measured-")
     columns = [Column(key=f"label_{index}" if index > 1 else "label", label=head, align="left")
@@ -220,7 +221,7 @@ def _table(layout: Layout, body: Body, lookup: Lookup, beside: Lookup | None, id
             for place, twice in zip(next(lines), doubled, strict=True):
                 found = lookup(place)
                 cells.append(
-                    Cell(text="–") if found is None else Cell(text=found[1], value=found[0], mark=marked[place])
+                    Cell(text="–") if found is None else Cell(text=found[1], value=found[0], mark=marked.get(place, ""))
                 )
                 if twice and beside is not None:
                     ours = beside(place)
