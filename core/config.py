@@ -205,6 +205,24 @@ def validated(model: type[Model], values: Any, where: str) -> Model:
         raise ReinvertError(f"{where}{': ' if key else ''}{key}: {said}") from error
 
 
+def read_yaml(path: Path, remedy: str = "run this in the project's folder") -> Any:
+    """The content of a YAML file.
+
+    Args:
+        path: the file.
+        remedy: what to do where it is missing.
+
+    Raises:
+        ReinvertError: it is missing or not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ReinvertError(f"'{path}' not found; {remedy}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ReinvertError(f"'{path}' is not valid YAML ({error}); correct it") from error
+
+
 def load_config(path: str | Path = "params.yaml") -> Config:
     """Read and validate the parameters; of a file of ablations (`core.config_ablations`) those that it amounts to.
 
@@ -212,12 +230,7 @@ def load_config(path: str | Path = "params.yaml") -> Config:
         ReinvertError: the file is missing, is not YAML, or holds a mistake.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ReinvertError(f"'{path}' not found; run this in the project's folder") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ReinvertError(f"'{path}' is not valid YAML ({error}); correct it") from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ReinvertError(f"'{path}' holds no parameters; restore it with 'git checkout {path}'")
     if "extends" in values:

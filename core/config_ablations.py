@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-import yaml
 
-from core.config import Config, MethodConfig, RunConfig, Scale, Strict, load_config, validated
+from core.config import Config, MethodConfig, RunConfig, Scale, Strict, load_config, read_yaml, validated
 from core.config_evaluation import EvaluationConfig
 from core.errors import ReinvertError
 from core.registry import unknown_name
@@ -185,13 +184,7 @@ def read_ablations(path: str | Path = DEFAULT_FILE) -> tuple[Ablations, Config]:
         ReinvertError: one of the two is missing, is not YAML, or holds a mistake.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ReinvertError(f"'{path}' not found; run this in the project's folder") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ReinvertError(f"'{path}' is not valid YAML ({error}); correct it") from error
-    ablations = validated(Ablations, values, str(path))
+    ablations = validated(Ablations, read_yaml(path), str(path))
     return ablations, load_config(path.parent / ablations.extends)
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import ReinvertError
+
 POLL_SECONDS = 0.2
 
 
@@ -97,6 +99,22 @@ def run_jobs(
         for process in running.values():
             process.wait()
     return failed
+
+
+def require_none_failed(failed: Mapping[str, str], count: int, noun: str) -> None:
+    """Nothing where nothing failed.
+
+    Args:
+        failed: why, by name.
+        count: how many there were.
+        noun: what they are called, in the plural.
+
+    Raises:
+        ReinvertError: some failed.
+    """
+    if failed:
+        why = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
+        raise ReinvertError(f"{len(failed)} of {count} {noun} failed: {why}; mend them and run the same again")
 
 
 def sensible_processes(device: str) -> int:

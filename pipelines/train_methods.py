@@ -14,7 +14,7 @@ from pathlib import Path
 from core.config import Config
 from core.errors import ReinvertError
 from core.weights import load_card, weights_folder
-from pipelines.side_by_side import Job, run_jobs
+from pipelines.side_by_side import Job, require_none_failed, run_jobs
 from pipelines.wiring import chain, folder_of, is_trained
 
 Pair = tuple[str, str]
@@ -80,6 +80,4 @@ def train_methods(
         if name not in failed:
             scores = load_card(weights_folder(weights_root, domain, method)).scores
             say(f"{name}: " + ", ".join(f"{key.removeprefix('held_out_')} {v:.4g}" for key, v in scores.items()))
-    if failed:
-        why = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
-        raise ReinvertError(f"{len(failed)} of {len(jobs)} trainings failed: {why}; mend them and run the same again")
+    require_none_failed(failed, len(jobs), "trainings")

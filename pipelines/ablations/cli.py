@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from core.config import Config
 from core.config_ablations import DEFAULT_FILE, load_ablations, read_ablations
-from core.registry import unknown_name
 from pipelines.ablations.run import Places
+from pipelines.commands.options import CACHE, DATA, WEIGHTS, Cache, Data, Device, Processes, device_of, known
 
 app = typer.Typer(
     help="The papers' ablations: variants of methods on an equal, short budget.",
@@ -19,33 +20,25 @@ app = typer.Typer(
 
 Names = Annotated[list[str] | None, typer.Argument(help="Variants; by default all.", metavar="[VARIANT]...")]
 Domains = Annotated[list[str] | None, typer.Option("--domain", help="A domain; may be repeated; by default all.")]
-Processes = Annotated[
-    int | None, typer.Option("--processes", min=1, help="At once; by default one a core, four on a GPU.")
-]
 Params = Annotated[Path, typer.Option("--params", help="The file of ablations.")]
 Weights = Annotated[Path, typer.Option("--weights", help="Folder of the benchmark's networks.")]
 OwnWeights = Annotated[Path, typer.Option("--own-weights", help="Folder of the variants' networks.")]
-Data = Annotated[Path, typer.Option("--data", help="Folder of the rendered images.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the variants' runs.")]
-Cache = Annotated[Path, typer.Option("--cache", help="Folder of unfinished work.")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, or auto: a GPU if there is one.")]
 
-WEIGHTS = Path("weights")
 OWN_WEIGHTS = Path("ablations/weights")
-DATA = Path("data")
 RUNS = Path("ablations/runs")
-CACHE = Path(".cache")
 COLLECTED = Path("results/ablations")
 
 
 def _at_once(processes: int | None, device: str) -> int:
     from pipelines.side_by_side import sensible_processes
 
-    if processes is None and device == "auto":
-        import torch
+    return processes or sensible_processes(device_of(device).type)
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return processes or sensible_processes(device)
+
+def _known_domains(asked: list[str] | None, config: Config) -> list[str]:
+    """The domains that are asked for, by default all; ReinvertError for one that there is not."""
+    return [known("domain", name, config.domains) for name in asked or config.domains]
 
 
 @app.command()
@@ -65,9 +58,7 @@ def train(
     from pipelines.domains import shards
 
     places = Places(params, weights, own_weights, DATA, RUNS, cache)
-    for one in domain or list(config.domains):
-        if one not in config.domains:
-            raise unknown_name("domain", one, config.domains)
+    for one in _known_domains(domain, config):
         shards.ensure(one, "train", cache)
         run.train(ablations, config, names or None, one, places, device, _at_once(processes, device))
 
@@ -90,9 +81,7 @@ def measure(
     from pipelines.ablations import run
 
     places = Places(params, weights, own_weights, data, runs, cache)
-    for one in domain or list(config.domains):
-        if one not in config.domains:
-            raise unknown_name("domain", one, config.domains)
+    for one in _known_domains(domain, config):
         run.measure(ablations, names or None, one, places, device, _at_once(processes, device))
 
 
@@ -109,8 +98,6 @@ def collect(
     ablations, config = load_ablations(params)
     from pipelines.ablations.collect import collect as stage
 
-    for one in domain or list(config.domains):
-        if one not in config.domains:
-            raise unknown_name("domain", one, config.domains)
+    for one in _known_domains(domain, config):
         path = stage(ablations, base, config, one, runs, own_weights, out)
         print(path or f"{one}: nothing measured")

@@ -18,7 +18,7 @@ from core.config import Config
 from core.config_ablations import Ablations
 from core.errors import ReinvertError
 from core.registry import unknown_name
-from pipelines.side_by_side import Job, run_jobs
+from pipelines.side_by_side import Job, require_none_failed, run_jobs
 from pipelines.train_methods import name_of, train_methods, trainings
 from pipelines.wiring import folder_of
 
@@ -147,6 +147,4 @@ def measure(
         for run in edited_runs(ablations, names, domain)
     ]
     failed = run_jobs(jobs, processes, places.cache / "ablations" / "logs", say)
-    if failed:
-        why = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
-        raise ReinvertError(f"{len(failed)} of {len(jobs)} runs failed: {why}; mend them and run the same again")
+    require_none_failed(failed, len(jobs), "runs")

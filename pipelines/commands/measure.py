@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from core.config import load_config
-from core.errors import ReinvertError
 from pipelines.collected import STAGES, Places, collect
 from pipelines.commands.options import (
     PARAMS,
@@ -120,14 +119,12 @@ def ahead(
     edits = section(Editability, config, options.params, "editability") if "editability" in asked_for else None
     looks = section(Inspection, config, options.params, "inspection") if "inspect" in asked_for else None
     from pipelines.ahead import measure_ahead
-    from pipelines.side_by_side import sensible_processes
+    from pipelines.side_by_side import require_none_failed, sensible_processes
 
     places = Places(options.weights, options.data, options.cache, options.device)
     place = device_of(options.device).type
     failed = measure_ahead(wanted, config, edits, looks, places, place, processes or sensible_processes(place), print)
-    if failed:
-        why = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
-        raise ReinvertError(f"{len(failed)} of {len(wanted)} runs failed: {why}; mend them and run the same again")
+    require_none_failed(failed, len(wanted), "runs")
 
 
 @flat

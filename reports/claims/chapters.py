@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from reports.claims import bars, doubts, names, paper_tables
 from reports.claims.judge import VERDICTS, Judgement, Verdict
@@ -18,7 +19,9 @@ ABLATED = (
 )
 SUMMARY_BARS = "summary-claims"
 """The measured verdicts alone, for the first page."""
-MARKS: dict[Verdict, str] = {"supported": "best", "contradicted": "failed", "inconclusive": "", "not measured": ""}
+MARKS: dict[Verdict, Literal["", "best", "failed"]] = {
+    "supported": "best", "contradicted": "failed", "inconclusive": "", "not measured": "",
+}  # fmt: skip
 
 
 def draw(judged: Judged, folder: Path, width: float) -> None:
@@ -125,7 +128,7 @@ def _verdict(judgements: Sequence[Judgement], published: bool) -> Cell:
             why = f"{one.verdict}, {why}"
         words = f"{why}.{' ' if one.numbers else ''}{one.numbers}"
         lines.append(f"{one.domain.capitalize()}: {words}" if len(judgements) > 1 else words)
-    return Cell(text=shown, value=verdict, mark=MARKS[verdict], detail="\n".join(lines))  # type: ignore[arg-type]
+    return Cell(text=shown, value=verdict, mark=MARKS[verdict], detail="\n".join(lines))
 
 
 def _verdicts(judged: Judged, paper: str) -> Table:

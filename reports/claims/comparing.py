@@ -34,7 +34,8 @@ Compare = Callable[[str, str, Value, str, Value], Compared]
 
 
 def _outcome(certain: int) -> Outcome:
-    return {1: "holds", -1: "fails", 0: "open"}[certain]  # type: ignore[return-value]
+    outcomes: dict[int, Outcome] = {1: "holds", -1: "fails", 0: "open"}
+    return outcomes[certain]
 
 
 def _margin(advantage: float, *values: Value) -> float:

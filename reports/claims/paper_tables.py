@@ -108,7 +108,11 @@ def published_table(layout: Layout, published: Sequence[Published], own: Mapping
     }
     beside: Lookup | None = None
     if own:
-        beside = lambda place: (own[place].value, own[place].text.split(" [")[0]) if place in own else None  # noqa: E731
+
+        def measured_here(place: Place) -> tuple[float, str] | None:
+            return (own[place].value, own[place].text.split(" [")[0]) if place in own else None
+
+        beside = measured_here
     notes = [f"Published: {layout.printed}", "Best in **bold** and second best underlined among all methods that the "
              "table compares, marked by this report as printed; ties share the mark."]  # fmt: skip
     if beside:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 
+from core import config
 from core.config import Strict, validated
 from core.errors import ReinvertError
 
@@ -131,17 +131,8 @@ class Claim(Strict):
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
-
-    Raises:
-        ReinvertError: it is missing or not YAML.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ReinvertError(f"'{path}' not found; restore it from git") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ReinvertError(f"'{path}' is not valid YAML ({error}); correct it") from error
+    """The content of a YAML file of this package; ReinvertError where it is missing or not YAML."""
+    return config.read_yaml(path, "restore it from git")
 
 
 def read_claims(path: Path = PAPERS / "claims.yaml") -> list[Claim]:
