@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from core.config import Config
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_json, sha256_of
+from core.files import atomic_write_json, atomic_write_npz, sha256_of
 from core.registry import unknown_name
 from methods import registry as methods_registry
 from methods.inverter import Inverter, Step
@@ -296,7 +296,6 @@ def inspection(
         record |= measured
     except (ArithmeticError, torch.linalg.LinAlgError) as error:
         record |= {"status": "failed", "reason": str(error)}
-    with atomic_path(output_dir / "inspection.npz") as temporary:
-        np.savez_compressed(temporary, **arrays, indices=indices[: settings.shown])  # type: ignore[arg-type]
+    atomic_write_npz(output_dir / "inspection.npz", arrays | {"indices": indices[: settings.shown]})
     atomic_write_json(output_dir / "inspection.json", record)
     return record
