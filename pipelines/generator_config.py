@@ -1,9 +1,31 @@
 """How a domain's generator is trained: the typed `generators.<domain>` section of params.yaml."""
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from core.config import Strict
 from core.precision import Precision
+
+
+class AutoencoderPhase(Strict):
+    """Training as an autoencoder at one size of images; see pipelines/autoencoder.py."""
+
+    size: int
+    images: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    """Of the synthesis network. Small images bear, and want, several times the usual one."""
+
+
+class CodeFitting(Strict):
+    """How the mapping network learns the autoencoder's codes; see pipelines/code_fitting.py."""
+
+    codes: int = Field(20_000, ge=2)
+    """Of the first training images."""
+    steps: int = Field(ge=1)
+    batch: int = Field(256, ge=2)
+    learning_rate: float = Field(gt=0)
+    """At the start. The mapping network's equalised rate (x 0.01) is made for days of training: here it is large."""
 
 
 class GeneratorTraining(Strict):
@@ -20,9 +42,18 @@ class GeneratorTraining(Strict):
     discriminator_channels: dict[int, int] | None = None
     """Those of the discriminator where they differ; with fewer at the large sizes it costs a fraction."""
     batch: int = Field(16, ge=2)
+    autoencoder: tuple[AutoencoderPhase, ...] = ()
+    """The start as an autoencoder, from small images to full size. Without it and without `regression_images` a GAN is
+    trained from scratch."""
+    code_fitting: CodeFitting | None = None
+    """What follows it."""
+    encoder_learning_rate: float = Field(0.002, gt=0)
+    """Of the autoencoder's encoder, in every phase that it has a part in."""
+    warmup_images: int = Field(3_000, ge=1)
+    """Images over which the rates rise at the start of each of the autoencoder's sizes."""
     regression_images: int = Field(0, ge=0)
     """Images of supervised pre-training: the generator learns to draw training image i from the latent that encodes
-    its scene, before any discriminator is there. 0 trains a GAN from scratch."""
+    its scene, before any discriminator is there. Not together with an autoencoder."""
     adversarial_images: int = Field(ge=0)
     """Images shown to the discriminator after that."""
     regression_learning_rate: float = Field(0.003, gt=0)
@@ -38,7 +69,8 @@ class GeneratorTraining(Strict):
     anchor_images: int = Field(100_000, ge=1)
     """Adversarial images after which that weight has fallen linearly to 0."""
     anchor_perceptual: float = Field(0.0, ge=0)
-    """Weight of the feature distance (LPIPS of the domain's perceptual judge) inside that regression loss."""
+    """Weight of the feature distance (LPIPS of the domain's perceptual judge) inside that regression loss, and at the
+    autoencoder's full size."""
     critic_weight: float = Field(0.0, ge=0)
     """Weight of the feature critic's term in the adversarial phase; see pipelines/feature_critic.py."""
     r1_gamma: float = Field(1.0, ge=0)
@@ -57,3 +89,42 @@ class GeneratorTraining(Strict):
     """One-thread processes on a CPU; on GPUs one process per device is used instead."""
     precision: Precision = "auto"
     """`auto`: bf16-mixed where the device multiplies it in hardware, else 32-true."""
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.autoencoder and self.regression_images:
+            raise ValueError("a training starts with `autoencoder` or with `regression_images`, not with both")
+        sizes = [phase.size for phase in self.autoencoder]
+        if sizes != sorted(set(sizes)) or (sizes and sizes[-1] != self.size):
+            raise ValueError(f"the autoencoder's sizes are {sizes}; let them rise to {self.size}")
+        if bool(sizes) != (self.code_fitting is not None):
+            raise ValueError("`autoencoder` and `code_fitting` belong together; give both or neither")
+        return self
+
+    @property
+    def supervised_images(self) -> int:
+        """Images before the adversarial phase."""
+        return self.regression_images + sum(phase.images for phase in self.autoencoder)
+
+    @property
+    def images(self) -> int:
+        """Images of the whole training."""
+        return self.supervised_images + self.adversarial_images
+
+    def step_at(self, images: int) -> AutoencoderPhase | Literal["regression", "adversarial"]:
+        """What is trained after so many images."""
+        if images < self.regression_images:
+            return "regression"
+        for phase in self.autoencoder:
+            if images < phase.images:
+                return phase
+            images -= phase.images
+        return "adversarial"
+
+    def start_of(self, wanted: AutoencoderPhase) -> int:
+        """Images before a phase of the autoencoder."""
+        return sum(phase.images for phase in self.autoencoder if phase.size < wanted.size)
+
+    def anchor_at(self, images: int) -> float:
+        """Weight of the regression loss after so many images, in the adversarial phase."""
+        return self.anchor_weight * max(0.0, 1 - (images - self.supervised_images) / self.anchor_images)

@@ -17,6 +17,7 @@ from core.files import atomic_path
 from core.weights import CARD_FILE, WeightsCard, code_version, load_card, load_weights, save_weights
 from methods.networks.discriminator import Discriminator
 from methods.networks.stylegan2 import Generator
+from pipelines.autoencoder import CodeEncoder
 from pipelines.domains import shards
 from pipelines.domains.domain import Domain
 from pipelines.feature_critic import FeatureCritic
@@ -54,6 +55,7 @@ def build_state(config: GeneratorTraining, device: torch.device | str = "cpu") -
     ).to(device)
     discriminator = Discriminator(size=config.size, channels=_discriminator_channels(config)).to(device)
     critic = FeatureCritic(CRITIC_CHANNELS).to(device)
+    encoder = CodeEncoder(config.size, config.style_dim).to(device)
     # Lazy regularisation scales rate and momenta of the discriminator's optimiser (StyleGAN2, appendix B).
     ratio = config.r1_every / (config.r1_every + 1)
     mapping = {id(parameter) for parameter in generator.style.parameters()}
@@ -73,6 +75,10 @@ def build_state(config: GeneratorTraining, device: torch.device | str = "cpu") -
         ),
         "critic": critic,
         "critic_optimizer": torch.optim.Adam(critic.parameters(), lr=config.learning_rate, betas=(0.0, 0.99)),
+        "encoder": encoder,
+        "encoder_optimizer": torch.optim.Adam(encoder.parameters(), lr=config.encoder_learning_rate),
+        "mapping_fitted": False,
+        "anchored": True,
         "images": 0,
         "steps": 0,
         "mean_path_length": torch.zeros((), device=device),
@@ -156,6 +162,8 @@ def take_up_weights(folder: Path, state: State, config: GeneratorTraining) -> bo
         state[name].load_state_dict(averaged)
     state["discriminator"].load_state_dict(load_weights(folder / "discriminator")[0])
     state["images"], state["steps"] = card.images_seen, card.images_seen // config.batch
+    state["mapping_fitted"] = True
+    state["anchored"] = not config.autoencoder  # its encoder is not published
     return True
 
 

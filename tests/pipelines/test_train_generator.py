@@ -19,7 +19,10 @@ FACES = domains.get("faces")
 
 
 class TinyData:
-    """Stands in for a rendered split: 8 px images that depend on their index."""
+    """Stands in for a rendered split: images of one colour, which depends on their index."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
 
     domain, split = FACES, "train"
 
@@ -28,7 +31,7 @@ class TinyData:
 
     def tensors(self, indices: Tensor, device: torch.device) -> Tensor:
         rows = FACES.uniforms_of_split("train", torch.as_tensor(indices))
-        return (rows[:, :3, None, None] * 2 - 1).expand(-1, -1, 8, 8).contiguous().to(device)
+        return (rows[:, :3, None, None] * 2 - 1).expand(-1, -1, self.size, self.size).contiguous().to(device)
 
 
 class FeatureMaps(nn.Module):
@@ -58,7 +61,7 @@ def _run(work_dir: Path, config: GeneratorTraining, stop_after: int | None = Non
     if (work_dir / "checkpoint.pt").exists():
         states.load_checkpoint(work_dir / "checkpoint.pt", state, config)
     shortened = config if stop_after is None else config.model_copy(update={"adversarial_images": stop_after})
-    training.fit(fabric, state, TinyData(), shortened, work_dir, FeatureMaps())  # type: ignore[arg-type]
+    training.fit(fabric, state, TinyData(config.size), shortened, work_dir, FeatureMaps())  # type: ignore[arg-type]
     return state
 
 
@@ -77,6 +80,62 @@ def test_resume_is_exact(tmp_path: Path) -> None:
     logs = [(tmp_path / name / "losses.csv").read_text() for name in ("whole", "parts")]
     assert logs[0] == logs[1]
     assert len(logs[0].splitlines()) == 9
+
+
+AUTOENCODER = {
+    "regression_images": 0,
+    "size": 16,
+    "channels": {4: 8, 8: 8, 16: 6},
+    "discriminator_channels": None,
+    "autoencoder": [
+        {"size": 8, "images": 8, "learning_rate": 0.01},
+        {"size": 16, "images": 12, "learning_rate": 0.01},
+    ],
+    "code_fitting": {"codes": 20, "steps": 20, "batch": 8, "learning_rate": 1.0},
+    "warmup_images": 8,
+}
+
+
+@pytest.mark.parametrize("stop_after", [-16, -8, 0, 8], ids=["8 px", "16 px", "before the codes", "adversarial"])
+def test_resume_is_exact_after_an_autoencoder(tmp_path: Path, stop_after: int) -> None:
+    config = tiny(**AUTOENCODER)
+    assert (config.supervised_images, config.images) == (20, 44)
+    whole = _run(tmp_path / "whole", config)
+    _run(tmp_path / "parts", config, stop_after)
+    parts = _run(tmp_path / "parts", config)
+    assert whole["images"] == parts["images"] == 44
+    for name in ("generator", "average", "discriminator", "critic", "encoder"):
+        ours, theirs = whole[name].state_dict(), parts[name].state_dict()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+    assert (tmp_path / "whole" / "code-fitting.csv").read_text().startswith("step,difference\n0,")
+
+
+def test_an_autoencoder_learns_and_hands_its_codes_to_the_mapping_network(tmp_path: Path) -> None:
+    changes = AUTOENCODER | {
+        "autoencoder": [
+            {"size": 8, "images": 1200, "learning_rate": 0.01},
+            {"size": 16, "images": 400, "learning_rate": 0.01},
+        ],
+        "code_fitting": {"codes": 40, "steps": 600, "batch": 64, "learning_rate": 3.0},
+    }
+    state = _run(tmp_path, tiny(**changes, adversarial_images=4))
+    rows = [line.split(",")[1] for line in (tmp_path / "losses.csv").read_text().splitlines()[1:-1]]
+    losses = [float(value) for value in rows]
+    assert sum(losses[280:300]) < 0.5 * sum(losses[:20])  # at 8 px
+    with torch.no_grad():
+        drawn = state["generator"].mapping(torch.randn(2000, 96))
+    # The encoder's entries have deviation 1 over training images, and the mapping network has learnt that.
+    assert drawn.std(0).mean().item() == pytest.approx(1.0, abs=0.2)
+
+
+def test_the_start_of_a_training_is_checked() -> None:
+    for changes, message in (
+        (AUTOENCODER | {"regression_images": 8}, "not with both"),
+        (AUTOENCODER | {"code_fitting": None}, "belong together"),
+        (AUTOENCODER | {"autoencoder": AUTOENCODER["autoencoder"][:1]}, "rise to 16"),  # type: ignore[index]
+    ):
+        with pytest.raises(ValueError, match=message):
+            tiny(**changes)
 
 
 def test_published_weights_are_taken_up_where_they_stopped(tmp_path: Path) -> None:
@@ -98,7 +157,7 @@ def test_published_weights_are_taken_up_where_they_stopped(tmp_path: Path) -> No
     fabric = Fabric(accelerator="cpu", devices=1, precision=config.precision)
     work = tmp_path / "longer"
     work.mkdir()
-    training.fit(fabric, taken, TinyData(), longer, work, FeatureMaps())  # type: ignore[arg-type]
+    training.fit(fabric, taken, TinyData(config.size), longer, work, FeatureMaps())  # type: ignore[arg-type]
     assert taken["images"] == 40
     for other in (tiny(seed=1), tiny(recipe=2), tiny(mapping_layers=3)):
         fresh = states.build_state(other)

@@ -1,0 +1,237 @@
+"""One step of a generator's training: supervised, as an autoencoder, or adversarial. See pipelines/train_generator.py.
+
+Everything random in a step is a function of (seed, process, images seen), and `state` holds everything else.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.nn import functional
+
+from pipelines.autoencoder import reconstruct
+from pipelines.domains import shards
+from pipelines.feature_critic import critic_loss, generator_loss
+from pipelines.generator_config import AutoencoderPhase, GeneratorTraining
+from pipelines.generator_losses import (
+    feature_distance,
+    latents_of_images,
+    mixed_styles,
+    path_length_penalty,
+    r1_penalty,
+    regression_loss,
+    unit_features,
+)
+from pipelines.generator_state import State
+
+Features = Callable[[Tensor], Sequence[Tensor]]
+"""The frozen network of `anchor_perceptual` and `critic_weight`: images -> feature maps."""
+
+
+def step_seed(seed: int, rank: int, images: int) -> int:
+    """The seed of one training step of one process."""
+    return ((seed * 1_000_003 + rank) * 1_000_000_007 + images) % (2**63 - 1)
+
+
+def _optimise(fabric: Fabric, state: State, names: Sequence[str], loss: Tensor) -> None:
+    """One step of the optimisers of the networks so named, with the mean of their gradients over processes.
+
+    Averaged here and not by the usual wrapper, which double backward (R1) does not suit.
+    """
+    for name in names:
+        state[f"{name}_optimizer"].zero_grad(set_to_none=True)
+    loss.backward()
+    gradients = [p.grad for name in names for p in state[name].parameters() if p.grad is not None]
+    if fabric.world_size > 1:
+        flat = fabric.all_reduce(torch.cat([g.flatten() for g in gradients]), reduce_op="mean")
+        assert isinstance(flat, Tensor)
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+    for name in names:
+        state[f"{name}_optimizer"].step()
+
+
+def _update_average(state: State, config: GeneratorTraining) -> None:
+    # The half-life grows with training (StyleGAN2-ADA's ramp), so that early averages are not stuck at the start.
+    half_life = min(config.ema_images, max(state["images"] * 0.05, 1.0))
+    keep = 0.5 ** (config.batch / half_life)
+    with torch.no_grad():
+        for mean, value in zip(state["average"].parameters(), state["generator"].parameters(), strict=True):
+            mean.lerp_(value, 1 - keep)
+        for mean, value in zip(state["average"].buffers(), state["generator"].buffers(), strict=True):
+            mean.copy_(value)
+
+
+def train_step(
+    fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, perceptual: Features | None
+) -> dict[str, float]:
+    """One step on `config.batch` images over all processes. Changes `state`; returns the losses for the log."""
+    count = config.batch // fabric.world_size
+    seed = step_seed(config.seed, fabric.global_rank, state["images"])
+    torch.manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
+    indices = torch.randint(len(data), (count,), generator=rng)
+    real = data.tensors(indices, fabric.device)
+    step = config.step_at(state["images"])
+    if step == "regression":
+        log = _regression_step(fabric, state, data, config, perceptual, indices, real, seed)
+    elif step == "adversarial":
+        log = _adversarial_step(fabric, state, data, config, perceptual, indices, real, rng)
+    else:
+        log = _autoencoder_step(fabric, state, config, perceptual, step, real)
+    state["images"] += config.batch
+    state["steps"] += 1
+    _update_average(state, config)
+    return log
+
+
+def _set_rates(state: State, mapping: float, synthesis: float, encoder: float, momentum: float) -> None:
+    """Learning rates of the generator's groups of parameters and of the encoder, and Adam's first moment of all."""
+    groups = [*state["generator_optimizer"].param_groups, *state["encoder_optimizer"].param_groups]
+    for group, rate in zip(groups, (mapping, synthesis, encoder), strict=True):
+        group["lr"], group["betas"] = rate, (momentum, 0.99)
+
+
+def _regression_step(
+    fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, perceptual: Features | None,
+    indices: Tensor, real: Tensor, seed: int,
+) -> dict[str, float]:  # fmt: skip
+    """Draw training image i from the latent that encodes its scene."""
+    generator = state["generator"]
+    rate = config.regression_learning_rate
+    _set_rates(state, rate * config.regression_mapping_gain, rate, 0.0, momentum=0.9)
+    z = latents_of_images(data.domain, data.split, indices, config.style_dim, seed).to(fabric.device)
+    with fabric.autocast():
+        fake = generator.synthesis(generator.repeat(generator.mapping(z)), noise="random")
+    features = _features(fabric, perceptual if config.anchor_perceptual else None, real, fake)
+    loss, log = _difference(config.anchor_perceptual, fake, real, *features)
+    _optimise(fabric, state, ("generator",), loss)
+    return log
+
+
+def _autoencoder_step(
+    fabric: Fabric, state: State, config: GeneratorTraining, perceptual: Features | None, phase: AutoencoderPhase,
+    real: Tensor,
+) -> dict[str, float]:  # fmt: skip
+    """Draw images of the phase's size from the encoder's codes. The mapping network has no part in it.
+
+    Features are compared at full size only: the frozen network knows no other.
+    """
+    generator, encoder = state["generator"], state["encoder"]
+    warm = min(1.0, (state["images"] - config.start_of(phase) + config.batch) / config.warmup_images)
+    _set_rates(state, 0.0, phase.learning_rate * warm, config.encoder_learning_rate * warm, momentum=0.9)
+    with fabric.autocast():
+        fake, wanted = reconstruct(generator, encoder, real, phase.size)
+    weight = config.anchor_perceptual if phase.size == config.size else 0.0
+    features = _features(fabric, perceptual if weight else None, wanted, fake)
+    loss, log = _difference(weight, fake, wanted, *features)
+    _optimise(fabric, state, ("generator", "encoder"), loss)
+    return log
+
+
+def _adversarial_step(
+    fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, perceptual: Features | None,
+    indices: Tensor, real: Tensor, rng: torch.Generator,
+) -> dict[str, float]:  # fmt: skip
+    """The generator against the discriminator and the critic of features, then those against it."""
+    generator, discriminator, critic = state["generator"], state["discriminator"], state["critic"]
+    rate = config.learning_rate
+    _set_rates(state, rate * config.mapping_gain, rate, config.encoder_learning_rate, momentum=0.0)
+    anchor = config.anchor_at(state["images"]) if state["anchored"] else 0.0
+    for network in (discriminator, critic):
+        network.requires_grad_(False)  # their gradients are not wanted before their own turn
+    # While the anchor holds, half of the latents stand for training images; the others are free.
+    anchored = len(real) // 2 if anchor > 0 else 0
+    free = torch.randn(len(real) - anchored, config.style_dim, generator=rng).to(fabric.device)
+    other = torch.randn(len(real) - anchored, config.style_dim, generator=rng).to(fabric.device)
+    with fabric.autocast():
+        first, second = generator.mapping(free).float(), generator.mapping(other).float()
+        styles = mixed_styles(first, second, generator.style_count, config.style_mixing, rng)
+        if anchored:
+            codes = _codes_of_images(state, data, config, indices, real)[:anchored]
+            styles = torch.cat([generator.repeat(codes.float()), styles])
+        fake = generator.synthesis(styles, noise="random")
+        loss = functional.softplus(-discriminator(fake).float()).mean()
+    log = {"generator": float(loss.detach())}
+    features_real, features_fake = _features(fabric, perceptual, real, fake)
+    if anchored:
+        features = ([f[:anchored] for f in found] for found in (features_real, features_fake))
+        difference, parts = _difference(config.anchor_perceptual, fake[:anchored], real[:anchored], *features)
+        loss, log = loss + anchor * difference, log | parts
+    if config.critic_weight:
+        critic_score = generator_loss(critic(features_fake))
+        loss = loss + config.critic_weight * critic_score
+        log["critic_generator"] = float(critic_score.detach())
+    _optimise(fabric, state, ("generator", "encoder"), loss)
+    if config.path_length_weight and state["steps"] % config.path_length_every == 0:
+        log["path_length"] = _path_length_step(fabric, state, config, free)
+    for network in (discriminator, critic):
+        network.requires_grad_(True)
+
+    if config.critic_weight:
+        loss = critic_loss(critic(features_real), critic([found.detach() for found in features_fake]))
+        _optimise(fabric, state, ("critic",), loss)
+        log["critic"] = float(loss.detach())
+    with fabric.autocast():
+        fake_score, real_score = discriminator(fake.detach()).float(), discriminator(real).float()
+    loss = functional.softplus(fake_score).mean() + functional.softplus(-real_score).mean()
+    _optimise(fabric, state, ("discriminator",), loss)
+    log |= {"discriminator": float(loss.detach()), "real_score": float(real_score.detach().mean())}
+    log["fake_score"] = float(fake_score.detach().mean())
+    if config.r1_gamma and state["steps"] % config.r1_every == 0:
+        penalty = r1_penalty(discriminator, real)
+        _optimise(fabric, state, ("discriminator",), penalty * (config.r1_gamma / 2 * config.r1_every))
+        log["r1"] = float(penalty.detach())
+    return log
+
+
+def _codes_of_images(
+    state: State, data: shards.Shards, config: GeneratorTraining, indices: Tensor, real: Tensor
+) -> Tensor:
+    """w (B, D) of training images: the encoder's, or what the numbers behind each image map to."""
+    if config.autoencoder:
+        return state["encoder"](real)
+    z = latents_of_images(data.domain, data.split, indices, config.style_dim, int(indices.sum()))
+    return state["generator"].mapping(z.to(real.device))
+
+
+def _path_length_step(fabric: Fabric, state: State, config: GeneratorTraining, z: Tensor) -> float:
+    generator = state["generator"]
+    styles = generator.mapping(z[: max(1, len(z) // 2)])[:, None].expand(-1, generator.style_count, -1)
+    images = generator.synthesis(styles, noise="random")
+    penalty, state["mean_path_length"] = path_length_penalty(
+        images, styles, state["mean_path_length"], torch.randn_like(images)
+    )
+    weighted = penalty * config.path_length_weight * config.path_length_every
+    _optimise(fabric, state, ("generator",), weighted)
+    state["mean_path_length"] = fabric.all_reduce(state["mean_path_length"], reduce_op="mean")
+    return float(penalty.detach())
+
+
+def _difference(
+    perceptual: float, fake: Tensor, real: Tensor, features_real: Sequence[Tensor], features_fake: Sequence[Tensor]
+) -> tuple[Tensor, dict[str, float]]:
+    """How far drawn images are from those they stand for, and what of it to log.
+
+    `perceptual` is the weight of the distance of features.
+    """
+    loss = regression_loss(fake.float(), real)
+    log = {"regression": float(loss.detach())}
+    if perceptual:
+        distance = feature_distance(features_fake, features_real)
+        loss = loss + perceptual * distance
+        log["perceptual"] = float(distance.detach())
+    return loss, log
+
+
+def _features(
+    fabric: Fabric, perceptual: Features | None, real: Tensor, fake: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Unit-length feature maps of real and generated images; nothing where nobody asks for them."""
+    if perceptual is None:
+        return [], []
+    with fabric.autocast():
+        with torch.no_grad():
+            of_real = unit_features(perceptual(real))
+        return of_real, unit_features(perceptual(fake))
