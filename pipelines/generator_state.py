@@ -31,6 +31,7 @@ _SAMPLE_COLUMNS = 12
 _SAMPLE_ROWS = 8
 # What may differ between a checkpoint and the configuration that goes on from it.
 _FREE_TO_CHANGE = {
+    "autoencoder",
     "regression_images",
     "anchor_weight",
     "anchor_images",

@@ -6,10 +6,10 @@ mixing, averaged generator (EMA), optional path-length regularisation. One plain
 Before it, a supervised phase, without which a GAN needs millions of images before its scenes have parts. It is one of
 two. `autoencoder`: with an encoder that is thrown away afterwards the synthesis network learns to draw training images
 from one w each, small images first (pipelines/autoencoder.py), and the mapping network learns where these codes are
-(pipelines/code_fitting.py). `regression_images`: rendered images come with the numbers they were drawn from, so each has
-a natural latent (its uniforms as Gaussian quantiles, on the sphere that the mapping network's normalisation projects
-to), and the generator learns to draw image i from latent i. The former needs a fifth of the images for the same
-difference, and draws buildings where the latter draws fog; faces still stand on the latter.
+(pipelines/code_fitting.py). `regression_images`: rendered images come with the numbers they were drawn from, so each
+has a natural latent (its uniforms as Gaussian quantiles, on the sphere that the mapping network's normalisation
+projects to), and the generator learns to draw image i from latent i. The former needs a fifth of the images for the
+same difference, and draws buildings where the latter draws fog; faces still stand on the latter.
 
 The adversarial phase starts from there. A regression "anchor" on training images fades out during its first part, so
 the finished network is an ordinary StyleGAN2, trained adversarially on images alone at the end.
