@@ -62,6 +62,8 @@ class GeneratorTraining(Strict):
     and leaves it almost frozen in a short supervised phase."""
     learning_rate: float = Field(0.002, gt=0)
     """Of generator and discriminator in the adversarial phase (StyleGAN2's)."""
+    discriminator_gain: float = Field(1.0, gt=0)
+    """Multiplies that rate for discriminator and critic, which begin when the generator already draws well."""
     mapping_gain: float = Field(1.0, gt=0)
     """Multiplies that rate for the mapping network; 1 as in StyleGAN2, whose trainings are a thousand times longer."""
     anchor_weight: float = Field(0.0, ge=0)

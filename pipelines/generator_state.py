@@ -38,6 +38,7 @@ _FREE_TO_CHANGE = {
     "anchor_perceptual",
     "adversarial_images",
     "critic_weight",
+    "discriminator_gain",
     "processes",
     "checkpoint_images",
     "fid_images",
@@ -57,7 +58,7 @@ def build_state(config: GeneratorTraining, device: torch.device | str = "cpu") -
     discriminator = Discriminator(size=config.size, channels=_discriminator_channels(config)).to(device)
     critic = FeatureCritic(CRITIC_CHANNELS).to(device)
     encoder = CodeEncoder(config.size, config.style_dim).to(device)
-    # Lazy regularisation scales rate and momenta of the discriminator's optimiser (StyleGAN2, appendix B).
+    # Lazy regularisation scales the momenta of the discriminator's optimiser (StyleGAN2, appendix B), and its rate.
     ratio = config.r1_every / (config.r1_every + 1)
     mapping = {id(parameter) for parameter in generator.style.parameters()}
     synthesis = [parameter for parameter in generator.parameters() if id(parameter) not in mapping]
@@ -105,7 +106,8 @@ def load_checkpoint(path: Path, state: State, config: GeneratorTraining) -> None
     device = next(state["generator"].parameters()).device
     saved = torch.load(path, map_location=device, weights_only=True)
     wanted = config.model_dump()
-    changed = [k for k, v in wanted.items() if k not in _FREE_TO_CHANGE and saved["config"].get(k) != v]
+    begun = GeneratorTraining.model_validate(saved["config"]).model_dump()  # arguments that are new since have defaults
+    changed = [k for k, v in wanted.items() if k not in _FREE_TO_CHANGE and begun[k] != v]
     if changed:
         raise ReinvertError(
             f"{path} belongs to a training with other {', '.join(changed)}; restore them in params.yaml or "

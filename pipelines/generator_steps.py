@@ -138,6 +138,10 @@ def _adversarial_step(
     generator, discriminator, critic = state["generator"], state["discriminator"], state["critic"]
     rate = config.learning_rate
     _set_rates(state, rate * config.mapping_gain, rate, config.encoder_learning_rate, momentum=0.0)
+    # Lazy regularisation scales the rate of the discriminator's optimiser (StyleGAN2, appendix B).
+    gain, ratio = config.discriminator_gain, config.r1_every / (config.r1_every + 1)
+    state["discriminator_optimizer"].param_groups[0]["lr"] = rate * gain * ratio
+    state["critic_optimizer"].param_groups[0]["lr"] = rate * gain
     anchor = config.anchor_at(state["images"]) if state["anchored"] else 0.0
     for network in (discriminator, critic):
         network.requires_grad_(False)  # their gradients are not wanted before their own turn

@@ -10,7 +10,7 @@ import typer
 from core.config import Config
 from core.config_ablations import DEFAULT_FILE, load_ablations, read_ablations
 from pipelines.ablations.run import Places
-from pipelines.commands.options import CACHE, DATA, WEIGHTS, Cache, Data, Device, Processes, device_of, known
+from pipelines.commands.options import CACHE, DATA, WEIGHTS, Cache, Data, Device, Processes, device_of, known, section
 
 app = typer.Typer(
     help="The papers' ablations: variants of methods on an equal, short budget.",
@@ -79,10 +79,13 @@ def measure(
     """Measure trained variants side by side, with the edits of those that ask for it."""
     ablations, config = load_ablations(params)
     from pipelines.ablations import run
+    from pipelines.editing_config import Editability
 
+    edits = section(Editability, config, params, "editability")
     places = Places(params, weights, own_weights, data, runs, cache)
+    place, at_once = device_of(device).type, _at_once(processes, device)
     for one in _known_domains(domain, config):
-        run.measure(ablations, names or None, one, places, device, _at_once(processes, device))
+        run.measure(ablations, config, edits, names or None, one, places, device, place, at_once)
 
 
 @app.command()

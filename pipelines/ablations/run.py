@@ -18,7 +18,10 @@ from core.config import Config
 from core.config_ablations import Ablations
 from core.errors import ReinvertError
 from core.registry import unknown_name
-from pipelines.side_by_side import Job, require_none_failed, run_jobs
+from pipelines import collected
+from pipelines.ahead import measure_ahead
+from pipelines.editing_config import Editability
+from pipelines.side_by_side import require_none_failed
 from pipelines.train_methods import name_of, train_methods, trainings
 from pipelines.wiring import folder_of
 
@@ -122,29 +125,48 @@ def edited_runs(ablations: Ablations, names: Sequence[str] | None, domain: str) 
 
 def measure(
     ablations: Ablations,
+    config: Config,
+    edits: Editability,
     names: Sequence[str] | None,
     domain: str,
     places: Places,
     device: str,
+    place: str,
     processes: int,
     say: Callable[[str], None] = print,
 ) -> None:
     """Measure the variants on a domain.
 
+    Args:
+        ablations: the file of ablations.
+        config: the configuration that it makes of the benchmark's.
+        edits: its section `editability`.
+        names: variants; None for all.
+        domain: a registered domain.
+        places: files and folders.
+        device: where to compute, as the user says it, which may be "auto".
+        place: what that comes to, "cpu" or "cuda".
+        processes: how many at once.
+        say: gets one line when a run is done.
+
     Raises:
         ReinvertError: an unknown variant, or some could not be measured.
     """
     link_weights(ablations, domain, places.weights, places.own_weights)
-    options = ["--params", str(places.params), "--weights", str(places.own_weights), "--data", str(places.data)]
-    options += ["--results", str(places.runs / domain), "--device", device]
-    program = (sys.executable, "-m", "pipelines.cli")
-    jobs = [
-        Job(run, (*program, "evaluate", run, *options, "--cache", str(places.cache), "--workers", "1"))
+    # A cache of their own: the benchmark's runs have the same names and other weights.
+    read = collected.Places(places.own_weights, places.data, places.cache / "ablations", device)
+    edited = edited_runs(ablations, names, domain)
+    wanted = {
+        run: ("evaluate", "editability") if run in edited else ("evaluate",)
         for run in runs_of(ablations, names, domain)
-    ]
-    jobs += [
-        Job(f"{run}-edits", (*program, "editability", run, *options), (run,))
-        for run in edited_runs(ablations, names, domain)
-    ]
-    failed = run_jobs(jobs, processes, places.cache / "ablations" / "logs", say)
-    require_none_failed(failed, len(jobs), "runs")
+    }
+    todo = {
+        run: stages
+        for run, stages in wanted.items()
+        if not all(collected.collect(stage, run, config, read, places.runs / domain / run) for stage in stages)
+    }
+    failed = measure_ahead(todo, config, edits, None, read, place, processes, say) if todo else {}
+    for run in todo.keys() - failed.keys():
+        for stage in todo[run]:
+            collected.collect(stage, run, config, read, places.runs / domain / run)
+    require_none_failed(failed, len(wanted), "runs")
