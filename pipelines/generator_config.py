@@ -62,6 +62,8 @@ class GeneratorTraining(Strict):
     and leaves it almost frozen in a short supervised phase."""
     learning_rate: float = Field(0.002, gt=0)
     """Of generator and discriminator in the adversarial phase (StyleGAN2's)."""
+    cooldown_images: int = Field(0, ge=0)
+    """Images at the end over which that rate falls linearly to 0, so that the last steps average instead of wander."""
     discriminator_gain: float = Field(1.0, gt=0)
     """Multiplies that rate for discriminator and critic, which begin when the generator already draws well."""
     mapping_gain: float = Field(1.0, gt=0)
@@ -126,6 +128,11 @@ class GeneratorTraining(Strict):
     def start_of(self, wanted: AutoencoderPhase) -> int:
         """Images before a phase of the autoencoder."""
         return sum(phase.images for phase in self.autoencoder if phase.size < wanted.size)
+
+    def rate_at(self, images: int) -> float:
+        """Learning rate after so many images, in the adversarial phase."""
+        left = self.images - images
+        return self.learning_rate * (min(1.0, left / self.cooldown_images) if self.cooldown_images else 1.0)
 
     def anchor_at(self, images: int) -> float:
         """Weight of the regression loss after so many images, in the adversarial phase."""

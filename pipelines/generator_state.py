@@ -37,6 +37,7 @@ _FREE_TO_CHANGE = {
     "anchor_images",
     "anchor_perceptual",
     "adversarial_images",
+    "cooldown_images",
     "critic_weight",
     "discriminator_gain",
     "processes",

@@ -136,7 +136,7 @@ def _adversarial_step(
 ) -> dict[str, float]:  # fmt: skip
     """The generator against the discriminator and the critic of features, then those against it."""
     generator, discriminator, critic = state["generator"], state["discriminator"], state["critic"]
-    rate = config.learning_rate
+    rate = config.rate_at(state["images"])
     _set_rates(state, rate * config.mapping_gain, rate, config.encoder_learning_rate, momentum=0.0)
     # Lazy regularisation scales the rate of the discriminator's optimiser (StyleGAN2, appendix B).
     gain, ratio = config.discriminator_gain, config.r1_every / (config.r1_every + 1)

@@ -128,6 +128,13 @@ def test_an_autoencoder_learns_and_hands_its_codes_to_the_mapping_network(tmp_pa
     assert drawn.std(0).mean().item() == pytest.approx(1.0, abs=0.2)
 
 
+def test_rates_fall_at_the_end_and_the_anchor_after_the_start() -> None:
+    config = tiny(adversarial_images=40, cooldown_images=20, anchor_images=16)  # after 8 of regression
+    assert [config.rate_at(images) for images in (8, 28, 38, 48)] == [0.002, 0.002, 0.001, 0.0]
+    assert [config.anchor_at(images) for images in (8, 16, 24, 48)] == [1.0, 0.5, 0.0, 0.0]
+    assert tiny().rate_at(31) == 0.002
+
+
 def test_the_start_of_a_training_is_checked() -> None:
     for changes, message in (
         (AUTOENCODER | {"regression_images": 8}, "not with both"),
