@@ -107,7 +107,8 @@ def load_checkpoint(path: Path, state: State, config: GeneratorTraining) -> None
     device = next(state["generator"].parameters()).device
     saved = torch.load(path, map_location=device, weights_only=True)
     wanted = config.model_dump()
-    begun = GeneratorTraining.model_validate(saved["config"]).model_dump()  # arguments that are new since have defaults
+    fields = GeneratorTraining.model_fields
+    begun = {k: saved["config"].get(k, fields[k].default) for k in wanted}  # some are newer than the checkpoint
     changed = [k for k, v in wanted.items() if k not in _FREE_TO_CHANGE and begun[k] != v]
     if changed:
         raise ReinvertError(

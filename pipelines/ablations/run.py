@@ -13,17 +13,19 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.config import Config
 from core.config_ablations import Ablations
 from core.errors import ReinvertError
 from core.registry import unknown_name
 from pipelines import collected
-from pipelines.ahead import measure_ahead
-from pipelines.editing_config import Editability
 from pipelines.side_by_side import require_none_failed
 from pipelines.train_methods import name_of, train_methods, trainings
 from pipelines.wiring import folder_of
+
+if TYPE_CHECKING:
+    from pipelines.editing_config import Editability
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ def measure(
     Raises:
         ReinvertError: an unknown variant, or some could not be measured.
     """
+    from pipelines.ahead import measure_ahead  # heavy, and the command line imports this module
+
     link_weights(ablations, domain, places.weights, places.own_weights)
     # A cache of their own: the benchmark's runs have the same names and other weights.
     read = collected.Places(places.own_weights, places.data, places.cache / "ablations", device)
