@@ -203,8 +203,10 @@ def test_a_full_disk_loses_no_finished_work(workplace: Path, monkeypatch: pytest
 
 
 # A real signal, at a moment that does not depend on how fast the machine is: while the second photo is inverted.
+# A process started in the background by a shell ignores that signal, and its children inherit it.
 INTERRUPT = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from methods.optimization import Optimization
 original, photos = Optimization.invert, []
 def interrupted(self, images, seed):
