@@ -75,12 +75,8 @@ def part_of_size(generator: Generator, size: int) -> Generator:
     part = Generator.__new__(Generator)
     nn.Module.__init__(part)
     part.size, part.style_dim, part.style_count = size, generator.style_dim, 2 * resolutions + 2
-    part.style, part.input, part.conv1, part.to_rgb1 = (
-        generator.style,
-        generator.input,
-        generator.conv1,
-        generator.to_rgb1,
-    )
+    for name in ("style", "input", "conv1", "to_rgb1"):
+        setattr(part, name, getattr(generator, name))
     part.convs = nn.ModuleList(list(generator.convs)[: 2 * resolutions])
     part.to_rgbs = nn.ModuleList(list(generator.to_rgbs)[:resolutions])
     part.noises = nn.Module()

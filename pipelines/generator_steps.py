@@ -77,7 +77,7 @@ def train_step(
     if step == "regression":
         log = _regression_step(fabric, state, data, config, perceptual, indices, real, seed)
     elif step == "adversarial":
-        log = _adversarial_step(fabric, state, data, config, perceptual, indices, real, rng)
+        log = _adversarial_step(fabric, state, data, config, perceptual, indices, real, seed, rng)
     else:
         log = _autoencoder_step(fabric, state, config, perceptual, step, real)
     state["images"] += config.batch
@@ -132,7 +132,7 @@ def _autoencoder_step(
 
 def _adversarial_step(
     fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, perceptual: Features | None,
-    indices: Tensor, real: Tensor, rng: torch.Generator,
+    indices: Tensor, real: Tensor, seed: int, rng: torch.Generator,
 ) -> dict[str, float]:  # fmt: skip
     """The generator against the discriminator and the critic of features, then those against it."""
     generator, discriminator, critic = state["generator"], state["discriminator"], state["critic"]
@@ -153,7 +153,7 @@ def _adversarial_step(
         first, second = generator.mapping(free).float(), generator.mapping(other).float()
         styles = mixed_styles(first, second, generator.style_count, config.style_mixing, rng)
         if anchored:
-            codes = _codes_of_images(state, data, config, indices, real)[:anchored]
+            codes = _codes_of_images(state, data, config, indices, real, seed)[:anchored]
             styles = torch.cat([generator.repeat(codes.float()), styles])
         fake = generator.synthesis(styles, noise="random")
         loss = functional.softplus(-discriminator(fake).float()).mean()
@@ -191,18 +191,18 @@ def _adversarial_step(
 
 
 def _codes_of_images(
-    state: State, data: shards.Shards, config: GeneratorTraining, indices: Tensor, real: Tensor
+    state: State, data: shards.Shards, config: GeneratorTraining, indices: Tensor, real: Tensor, seed: int
 ) -> Tensor:
     """w (B, D) of training images: the encoder's, or what the numbers behind each image map to."""
     if config.autoencoder:
-        return state["encoder"](real)
-    z = latents_of_images(data.domain, data.split, indices, config.style_dim, int(indices.sum()))
+        return state["encoder"](real)  # of the whole batch, over which it normalises
+    z = latents_of_images(data.domain, data.split, indices, config.style_dim, seed)
     return state["generator"].mapping(z.to(real.device))
 
 
 def _path_length_step(fabric: Fabric, state: State, config: GeneratorTraining, z: Tensor) -> float:
     generator = state["generator"]
-    styles = generator.mapping(z[: max(1, len(z) // 2)])[:, None].expand(-1, generator.style_count, -1)
+    styles = generator.repeat(generator.mapping(z[: max(1, len(z) // 2)]))
     images = generator.synthesis(styles, noise="random")
     penalty, state["mean_path_length"] = path_length_penalty(
         images, styles, state["mean_path_length"], torch.randn_like(images)
