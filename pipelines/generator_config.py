@@ -75,6 +75,9 @@ class GeneratorTraining(Strict):
     anchor_perceptual: float = Field(0.0, ge=0)
     """Weight of the feature distance (LPIPS of the domain's perceptual judge) inside that regression loss, and at the
     autoencoder's full size."""
+    class_power: float = Field(0.0, ge=0)
+    """Pixels in that regression loss weigh their class's frequency to the minus this: small parts of an image (eyes,
+    windows) more, large ones less. 0 for all alike."""
     critic_weight: float = Field(0.0, ge=0)
     """Weight of the feature critic's term in the adversarial phase; see pipelines/feature_critic.py."""
     r1_gamma: float = Field(1.0, ge=0)

@@ -36,6 +36,7 @@ _FREE_TO_CHANGE = {
     "anchor_weight",
     "anchor_images",
     "anchor_perceptual",
+    "class_power",
     "adversarial_images",
     "cooldown_images",
     "critic_weight",

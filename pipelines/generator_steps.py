@@ -10,11 +10,12 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn import functional
 
-from pipelines.autoencoder import reconstruct
+from pipelines.autoencoder import reconstruct, shrunk
 from pipelines.domains import shards
 from pipelines.feature_critic import critic_loss, generator_loss
 from pipelines.generator_config import AutoencoderPhase, GeneratorTraining
 from pipelines.generator_losses import (
+    class_weights,
     feature_distance,
     latents_of_images,
     mixed_styles,
@@ -79,7 +80,7 @@ def train_step(
     elif step == "adversarial":
         log = _adversarial_step(fabric, state, data, config, perceptual, indices, real, seed, rng)
     else:
-        log = _autoencoder_step(fabric, state, config, perceptual, step, real)
+        log = _autoencoder_step(fabric, state, data, config, perceptual, step, indices, real)
     state["images"] += config.batch
     state["steps"] += 1
     _update_average(state, config)
@@ -105,14 +106,15 @@ def _regression_step(
     with fabric.autocast():
         fake = generator.synthesis(generator.repeat(generator.mapping(z)), noise="random")
     features = _features(fabric, perceptual if config.anchor_perceptual else None, real, fake)
-    loss, log = _difference(config.anchor_perceptual, fake, real, *features)
+    weights = _pixel_weights(data, config, indices, real)
+    loss, log = _difference(config.anchor_perceptual, fake, real, *features, weights)
     _optimise(fabric, state, ("generator",), loss)
     return log
 
 
 def _autoencoder_step(
-    fabric: Fabric, state: State, config: GeneratorTraining, perceptual: Features | None, phase: AutoencoderPhase,
-    real: Tensor,
+    fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, perceptual: Features | None,
+    phase: AutoencoderPhase, indices: Tensor, real: Tensor,
 ) -> dict[str, float]:  # fmt: skip
     """Draw images of the phase's size from the encoder's codes. The mapping network has no part in it.
 
@@ -125,7 +127,8 @@ def _autoencoder_step(
         fake, wanted = reconstruct(generator, encoder, real, phase.size)
     weight = config.anchor_perceptual if phase.size == config.size else 0.0
     features = _features(fabric, perceptual if weight else None, wanted, fake)
-    loss, log = _difference(weight, fake, wanted, *features)
+    weights = _pixel_weights(data, config, indices, real)
+    loss, log = _difference(weight, fake, wanted, *features, None if weights is None else shrunk(weights, phase.size))
     _optimise(fabric, state, ("generator", "encoder"), loss)
     return log
 
@@ -161,7 +164,8 @@ def _adversarial_step(
     features_real, features_fake = _features(fabric, perceptual, real, fake)
     if anchored:
         features = ([f[:anchored] for f in found] for found in (features_real, features_fake))
-        difference, parts = _difference(config.anchor_perceptual, fake[:anchored], real[:anchored], *features)
+        weights = _pixel_weights(data, config, indices[:anchored], real)
+        difference, parts = _difference(config.anchor_perceptual, fake[:anchored], real[:anchored], *features, weights)
         loss, log = loss + anchor * difference, log | parts
     if config.critic_weight:
         critic_score = generator_loss(critic(features_fake))
@@ -213,14 +217,25 @@ def _path_length_step(fabric: Fabric, state: State, config: GeneratorTraining, z
     return float(penalty.detach())
 
 
+def _pixel_weights(
+    data: shards.Shards, config: GeneratorTraining, indices: Tensor, real: Tensor
+) -> Tensor | None:
+    """(B, 1, H, W) weights of the pixels of training images on the device of `real`; None for all alike."""
+    if not config.class_power:
+        return None
+    labels = torch.from_numpy(data.labels(indices.numpy())).long()
+    return class_weights(data.label_frequencies, config.class_power)[labels][:, None].to(real.device)
+
+
 def _difference(
-    perceptual: float, fake: Tensor, real: Tensor, features_real: Sequence[Tensor], features_fake: Sequence[Tensor]
-) -> tuple[Tensor, dict[str, float]]:
+    perceptual: float, fake: Tensor, real: Tensor, features_real: Sequence[Tensor], features_fake: Sequence[Tensor],
+    weights: Tensor | None = None,
+) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
     """How far drawn images are from those they stand for, and what of it to log.
 
-    `perceptual` is the weight of the distance of features.
+    `perceptual` is the weight of the distance of features, `weights` are those of the pixels.
     """
-    loss = regression_loss(fake.float(), real)
+    loss = regression_loss(fake.float(), real, weights)
     log = {"regression": float(loss.detach())}
     if perceptual:
         distance = feature_distance(features_fake, features_real)

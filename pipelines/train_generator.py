@@ -77,8 +77,8 @@ def fit(
     parent = os.getppid()
     with tqdm(total=total, initial=state["images"], desc="generator", unit="img", disable=None) as bar:
         while state["images"] < total:
-            if os.getppid() != parent:
-                raise SystemExit("the process that started this training is gone")  # or workers would train on unseen
+            if fabric.world_size > 1 and os.getppid() != parent:  # or workers would train on unseen
+                raise SystemExit("the process that started this training is gone")
             if config.code_fitting and state["images"] >= config.supervised_images and not state["mapping_fitted"]:
                 _fit_mapping(fabric, state, data, config, work_dir)
             log = train_step(fabric, state, data, config, perceptual)

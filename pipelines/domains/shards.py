@@ -29,6 +29,7 @@ SHARD_SIZE = 2_000
 _RENDER_BATCH = 8  # small enough for intermediate maps to stay in the cache
 # Compiling the painter takes about a minute and makes it five times faster: worth it from here on.
 _COMPILE_FROM = 10_000
+_COUNTED = 2_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ class Shards:
     def tensors(self, indices: Any, device: str | torch.device = "cpu") -> Tensor:
         """(n, 3, H, W) float32 in [-1, 1] of the given images."""
         return to_float(torch.from_numpy(self.images(indices)).to(device))
+
+    @cached_property
+    def label_frequencies(self) -> Tensor:
+        """(classes,) shares of the classes in the pixels of the first images."""
+        labels = torch.from_numpy(self.labels(torch.arange(min(_COUNTED, len(self))).numpy()))
+        counts = torch.bincount(labels.flatten().int(), minlength=len(self.domain.label_names))
+        return counts / counts.sum()
 
     @cached_property
     def attributes(self) -> dict[str, Tensor]:

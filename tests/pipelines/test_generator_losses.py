@@ -36,6 +36,25 @@ def test_regression_loss_closed_form() -> None:
     assert generator_losses.regression_loss(board, real).item() == pytest.approx(1 + 2 + 2)
 
 
+def test_small_classes_weigh_more() -> None:
+    frequencies = torch.tensor([0.64, 0.32, 0.04, 0.0])
+    weights = generator_losses.class_weights(frequencies, 0.5)
+    assert (weights * frequencies).sum().item() == pytest.approx(1.0)
+    assert (weights[2] / weights[0]).item() == pytest.approx(4.0)  # the root of 0.64 / 0.04
+    assert weights[3] == 0
+    torch.testing.assert_close(generator_losses.class_weights(frequencies, 0.0), torch.tensor([1.0, 1.0, 1.0, 0.0]))
+
+
+def test_regression_loss_weighs_pixels() -> None:
+    real = torch.zeros(1, 3, 8, 8)
+    fake = real.clone()
+    fake[:, :, :4] = 0.5  # one step of 0.5 across the middle row
+    weights = torch.ones(1, 1, 8, 8)
+    weights[:, :, :4], weights[:, :, 4:] = 3.0, 0.0
+    # 0.25 on average times 3 at three scales; the step from row 3 to 4 counts by its lower row, which weighs nothing.
+    assert generator_losses.regression_loss(fake, real, weights).item() == pytest.approx(3 * 0.75)
+
+
 def test_r1_of_a_linear_critic_is_the_squared_weight() -> None:
     critic = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
     penalty = generator_losses.r1_penalty(critic, torch.randn(5, 3, 2, 2))

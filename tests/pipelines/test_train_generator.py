@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +27,7 @@ class TinyData:
         self.size = size
 
     domain, split = FACES, "train"
+    label_frequencies = torch.tensor([0.75, 0.25])
 
     def __len__(self) -> int:
         return 50
@@ -32,6 +35,11 @@ class TinyData:
     def tensors(self, indices: Tensor, device: torch.device) -> Tensor:
         rows = FACES.uniforms_of_split("train", torch.as_tensor(indices))
         return (rows[:, :3, None, None] * 2 - 1).expand(-1, -1, self.size, self.size).contiguous().to(device)
+
+    def labels(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        labels = np.zeros((len(indices), self.size, self.size), np.uint8)
+        labels[:, ::2, ::2] = 1
+        return labels
 
 
 class FeatureMaps(nn.Module):
@@ -93,6 +101,7 @@ AUTOENCODER = {
     ],
     "code_fitting": {"codes": 20, "steps": 20, "batch": 8, "learning_rate": 1.0},
     "warmup_images": 8,
+    "class_power": 0.5,
 }
 
 

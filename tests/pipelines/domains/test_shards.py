@@ -33,6 +33,8 @@ def test_round_trip(small: Domain, tmp_path: Path) -> None:
     assert torch.equal(rendered.attributes["yaw"][[6, 0]], batch.attributes["yaw"])
     # uint8 keeps each value within half a level of 255
     assert (rendered.tensors([6, 0]) - batch.images).abs().max() <= 0.5 / 127.5 + 1e-6
+    counted = [(rendered.labels(range(7)) == label).mean() for label in range(len(small.label_names))]
+    assert rendered.label_frequencies.numpy() == pytest.approx(np.array(counted))
     with pytest.raises(ReinvertError, match="images 0 to 6"):
         rendered.images([7])
 
