@@ -217,9 +217,7 @@ def _path_length_step(fabric: Fabric, state: State, config: GeneratorTraining, z
     return float(penalty.detach())
 
 
-def _pixel_weights(
-    data: shards.Shards, config: GeneratorTraining, indices: Tensor, real: Tensor
-) -> Tensor | None:
+def _pixel_weights(data: shards.Shards, config: GeneratorTraining, indices: Tensor, real: Tensor) -> Tensor | None:
     """(B, 1, H, W) weights of the pixels of training images on the device of `real`; None for all alike."""
     if not config.class_power:
         return None
