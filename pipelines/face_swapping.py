@@ -112,7 +112,7 @@ def measure(
 
     Returns:
         The cells: `swap_identity` of the result with the source and the target and, for comparison, of the pasted image
-        with the source and of source with target; `seam` of the result, the pasted image and the target's own photo.
+        with both and of the source with the target; `seam` of the result, the pasted image and the target's own photo.
         Pictures of the first pairs.
 
     Raises:
@@ -131,6 +131,7 @@ def measure(
         ("swap=source", result.pixels, sources, result.failed),
         ("swap=target", result.pixels, targets, result.failed),
         ("swap=pasted-source", together, sources, never),
+        ("swap=pasted-target", together, targets, never),
         ("swap=source-target", sources, targets, never),
     ):
         alike = np.where(failed, FAILED_IDENTITY, of_pairs(identity, first, second, device))

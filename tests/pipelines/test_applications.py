@@ -43,7 +43,7 @@ VIDEOS = COMMON | {
 
 
 class Coarse(Inverter):
-    """The code is the image in blocks of `block` pixels, times `scale`; a block above `lost` becomes a number of 300."""
+    """The code is the image in blocks of `block` pixels, times `scale`; above `lost` a block becomes 300."""
 
     def __init__(self, block: int = BLOCK, scale: float = 10.0, lost: float = 2.0, side: int = SIDE) -> None:
         generator = SimpleNamespace(device=torch.device("cpu"), style_shape=(3, (side // block) ** 2), resolution=side)
@@ -384,9 +384,11 @@ SUPPORTING: Numbers = {
 )
 def test_claims_turn_on_these_numbers(claim: str, cell: tuple[str, str, str], value: float) -> None:
     def verdict(numbers: Numbers) -> str:
+        rooms = {key: 0 if one == 1 else 1e-3 for key, one in numbers.items()}
         cells = {
-            Cell("faces", *key): valued(one, one - 1e-3, one + 1e-3, key[1], 16) for key, one in numbers.items()
-        }  # fmt: skip
+            Cell("faces", *key): valued(one, one - rooms[key], one + rooms[key], key[1], 16)
+            for key, one in numbers.items()
+        }
         judged = judge_all(Evidence(["faces"], cells), {})
         return judged.of_measured[claim][0].verdict
 
