@@ -46,15 +46,15 @@ def chapters(applied: Sequence[Applied], folder: Path, width: float) -> dict[str
             "rounded codes.", "Grid: photos of {}, drawings of whole and of rounded codes"))  # fmt: skip
     if swapping:
         found["e2style"] += [Heading(title="Semantic face swapping (section V-B)"), swapping_table(swapping[0])]
-        found["e2style"] += _pictures(swapping, folder, (
+        found["e2style"] += _beside(_pictures(swapping, folder, (
             ("sources", "source"), ("targets", "target"), ("pasted", "pasted"), ("results", "result")),
             "Face swapping on **{}**: the middle of the source in the target, and what the inversion of that draws.",
-            "Grid: source, target, pasted image and result of swaps on {}")  # fmt: skip
+            "Grid: source, target, pasted image and result of swaps on {}"))  # fmt: skip
     for one in videos:
         found["feature-style-encoder"] += [
-            Heading(title="Identity along videos (appendix C)"), video_table(one), video_plot(one, folder, width),
+            Heading(title="Identity along videos (appendix C)"), video_table(one),
+            *_beside([video_plot(one, folder, width), *_frames(one, folder)]),
         ]  # fmt: skip
-        found["feature-style-encoder"] += _frames(one, folder)
     return {paper: blocks for paper, blocks in found.items() if blocks}
 
 
@@ -66,7 +66,7 @@ def together(first: Mapping[str, Sequence[Block]], second: Mapping[str, Sequence
 def _beside(figures: Sequence[Figure]) -> list[Block]:
     if len(figures) == 2:
         return [Pair(left=figures[0], right=figures[1])]
-    return list(figures)
+    return [figure.model_copy(update={"width": 0.6}) for figure in figures]
 
 
 def _pictures(
@@ -81,7 +81,7 @@ def _pictures(
         grid = [(words, list(one.pictures[key])) for key, words in rows]
         save(arrange(grid, [False] * count, [[]] * count, LETTERS), folder / f"{name}.png")
         figures.append(Figure(identifier=name, caption=text(caption.format(one.domain)),
-                              alternative=alternative.format(one.domain), width=0.7))  # fmt: skip
+                              alternative=alternative.format(one.domain)))  # fmt: skip
     return figures
 
 
@@ -228,7 +228,7 @@ def video_plot(one: Applied, folder: Path, width: float) -> Figure:
     per_video: Mapping[str, Sequence[float]] = one.record["per_video"]
     order = [SOURCE, *one.record["methods"]]
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
-        drawing = Drawing(figsize=(width, 0.6 + 0.32 * len(order)), layout="constrained")
+        drawing = Drawing(figsize=(width, 0.6 + 0.5 * len(order)), layout="constrained")
         FigureCanvasAgg(drawing)
         axes = drawing.add_subplot()
         places = np.arange(len(order))[::-1]
@@ -252,7 +252,7 @@ def video_plot(one: Applied, folder: Path, width: float) -> Figure:
             "dashed line is the source's mean. Look for: Feature-Style's diamond nearest to the line."
         ),
         alternative="Horizontal box plots of identity consistency, the source on top, then one method per line",
-        vector=True, width=0.7,
+        vector=True,
     )  # fmt: skip
 
 
@@ -267,5 +267,5 @@ def _frames(one: Applied, folder: Path) -> list[Figure]:
     return [Figure(
         identifier="videos-frames",
         caption=text(f"The first video on **{one.domain}** and what each method makes of it, frame by frame."),
-        alternative="Grid: frames of a video, the source on top, then one method per row", width=0.6,
+        alternative="Grid: frames of a video, the source on top, then one method per row",
     )]  # fmt: skip

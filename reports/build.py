@@ -122,7 +122,7 @@ def build_report(
     )
     chapters.draw(claims, figures, FULL_WIDTH)
     inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)
-    applied = applying.chapters(read_applied(results_dir), figures, FULL_WIDTH)
+    applied = applying.chapters(read_applied(results_dir), figures, inspecting.LANDSCAPE / 2)
     papers = chapters.sections(claims, applying.together(inspected, applied))
     report = numbered(
         Report(
