@@ -17,11 +17,12 @@ Scores = NDArray[np.float64]
 
 ROUNDING_PROTOCOL = "rounding-share-embedded@64/1"
 """Mean LPIPS between what a code and what its rounded code draw, over the mean LPIPS between the photo and what the
-code draws; images as 8 bits. Where no code can be sent, the receiver has a mid-grey picture."""
+code draws; images as 8 bits. Where no code can be sent, the receiver has a mid-grey picture; a
+code that draws nothing finite counts with equal distances."""
 SWAP_PROTOCOL = "swap-identity-embedded@64/1"
 """Cosine, by the domain's identity judge, between what a swap drew and one of its photos; a failure counts as -1."""
 SEAM_PROTOCOL = "seam@64/1"
-"""`seam` of 8-bit images; a failed drawing enters as its mid-grey picture, which has no seam, and is counted."""
+"""`seam` of 8-bit images; a failed drawing counts with the seam of what was inverted."""
 CONSISTENCY_PROTOCOL = "identity-consistency-embedded@64/1"
 """`identity_consistency` by the domain's identity judge; a video with a failed frame counts as -1."""
 GAP_PROTOCOL = "identity-consistency-gap-embedded@64/1"

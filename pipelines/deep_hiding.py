@@ -12,7 +12,7 @@ Deviations:
 - The stego picture goes through a PNG file in memory, as the sender's does through a channel.
 
 A code that cannot be sent (a number of 256 or more, or one that is not finite) counts as not exact, and its receiver
-has a mid-grey picture.
+has a mid-grey picture. Where the whole code draws nothing finite, rounding counts as much as inversion.
 """
 
 from __future__ import annotations
@@ -107,17 +107,12 @@ def measure(
 
     Returns:
         The cells; what else the record says (the rate in bits of message per bit of carrier, means of LPIPS, of the
-        PSNR of stego and carrier in dB, and how many of the carrier's bits changed); pictures of the first images.
-
-    Raises:
-        FloatingPointError: no code draws a finite picture.
+        PSNR of stego and carrier in dB, and the share of the carrier's values that changed); pictures.
     """
     device = inverter.generator.device
     code = invert(inverter, pixels, settings.batch, settings.seed)
     styles = code.styles.detach().cpu().numpy()
     whole = draw(inverter, code, settings.batch)
-    if whole.failed.all():
-        raise FloatingPointError("every code draws a value that is not finite")
     sent = sendable(styles)
     received = np.where(sent[:, None, None], np.rint(np.nan_to_num(styles)), 0)
 
@@ -138,8 +133,8 @@ def measure(
     rounded = draw(inverter, replace(code, styles=torch.from_numpy(received).to(code.styles)), settings.batch)
     drawn = np.where(sent[:, None, None, None], rounded.pixels, np.uint8(BLANK))
     failed = ~sent | whole.failed | rounded.failed
-    of_rounding = of_pairs(perceptual, whole.pixels, drawn, device)
     of_inversion = of_pairs(perceptual, pixels, whole.pixels, device)
+    of_rounding = np.where(whole.failed, of_inversion, of_pairs(perceptual, whole.pixels, drawn, device))
     share = ratio_of_means(of_rounding, of_inversion, settings.bootstrap_resamples, settings.seed)
     lines = [
         mean_of(settings.method, "share_of_codes_exact", NAME, np.array(exact, np.float64), ~sent[: settings.hidden],
@@ -193,7 +188,6 @@ def hide_codes(
 
     Raises:
         ReinvertError: an unknown method, weights or images missing or altered.
-        FloatingPointError: no code draws a finite picture.
     """
     require_known([settings.method], config)
     split = shards.load(data / domain / "test")

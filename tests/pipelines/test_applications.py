@@ -143,8 +143,12 @@ def test_codes_that_cannot_be_sent_count_as_failed() -> None:
     assert deep_hiding.sendable(np.array([[[1.0, np.nan]], [[255.4, 1]], [[255.6, 1]]], np.float32)).tolist() == [
         False, True, False,
     ]  # fmt: skip
-    with pytest.raises(FloatingPointError, match="not finite"):
-        deep_hiding.measure(Lost(), blocks() // 8 + np.uint8(220), Squared(), hiding())
+
+
+def test_a_method_that_draws_nothing_finite_proves_nothing() -> None:
+    lines, _, _ = deep_hiding.measure(Lost(), blocks() // 8 + np.uint8(220), Squared(), hiding())
+    share = by(lines, "rounding_share", "deep-hiding")
+    assert (share.value, share.low, share.high, share.n_failed) == pytest.approx((1, 1, 1, 10))
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
@@ -228,6 +232,10 @@ def test_a_failed_swap_counts_as_no_likeness() -> None:
     ) > 0  # fmt: skip
     assert (lost.n, lost.n_failed) == (8, bright.sum()) and 0 < bright.sum() < 8
     assert by(lines, "swap_identity", "swap=pasted-source").n_failed == 0
+    bright = np.full_like(sources, 240)
+    lines, _ = face_swapping.measure(Lost(), bright // 8 * 7, bright, Nearness(), swapping())
+    assert by(lines, "swap_identity", "swap=source").value == -1
+    assert by(lines, "seam", "swap=result").value == by(lines, "seam", "swap=pasted").value > 0
 
 
 # --- videos ----------------------------------------------------------------------------------------------------------
