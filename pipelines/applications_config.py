@@ -51,16 +51,15 @@ class FaceSwapping(Application):
     """Pairs of source and target."""
     largest_yaw: float = Field(gt=0)
     """Degrees that a source turns to the side at most, lest its features lie beside the box."""
-    top: Share
-    """The box that is pasted, as shares of the picture's side; rounded to whole pixels."""
-    bottom: Share
-    left: Share
-    right: Share
+    boxes: dict[str, tuple[Share, Share, Share, Share]] = Field(min_length=1)
+    """What is pasted, by name: top, bottom, left and right as shares of the picture's side, rounded to whole pixels.
+    Pictures are kept of the first."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> FaceSwapping:
-        if not (self.top < self.bottom and self.left < self.right):
-            raise ValueError("the box must end below and to the right of where it begins")
+        for name, (top, bottom, left, right) in self.boxes.items():
+            if not (top < bottom and left < right):
+                raise ValueError(f"boxes.{name} must end below and to the right of where it begins")
         return self
 
 

@@ -35,8 +35,13 @@ GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 SIDE, BLOCK = 16, 4
 COMMON: dict[str, Any] = {"batch": 5, "seed": 0, "shown": 2, "bootstrap_resamples": 100}
 HIDING = COMMON | {"method": "one", "images": 10, "hidden": 8, "carrier_tiles": 2}
-BOX = {"top": 0.25, "bottom": 0.75, "left": 0.25, "right": 0.5}
-SWAPPING = COMMON | {"method": "one", "images": 8, "largest_yaw": 20, **BOX}
+BOX = (0.25, 0.75, 0.25, 0.5)
+SWAPPING = COMMON | {
+    "method": "one",
+    "images": 8,
+    "largest_yaw": 20,
+    "boxes": {"face": BOX, "left": (0.1, 0.9, 0.1, 0.2)},
+}
 VIDEOS = COMMON | {
     "methods": ["one"], "videos": 8, "frames": 3, "cycles": [0.5, 1.5], "amplitudes": {"yaw": 0.2, "smile": 0.5},
 }  # fmt: skip
@@ -156,8 +161,8 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         hiding(hidden=11)
     with pytest.raises(ReinvertError, match="needs more than 10 images"):
         hiding(carrier_tiles=4)
-    with pytest.raises(ReinvertError, match="the box must end below"):
-        swapping(top=0.8)
+    with pytest.raises(ReinvertError, match="boxes.face must end below"):
+        swapping(boxes={"face": (0.8, 0.7, 0.1, 0.2)})
     for change in ({"cycles": [2, 1]}, {"methods": ["one", "one"]}, {"amplitudes": {"yaw": 0.6}}, {"videos": 7}):
         with pytest.raises(ReinvertError, match=r"params.yaml: applications.videos"):
             videos(**change)
@@ -185,13 +190,13 @@ def test_pairs_are_others_of_nearest_yaw() -> None:
 
 def test_only_the_box_is_pasted() -> None:
     sources, targets = blocks(seed=1), blocks(seed=2)
-    together = face_swapping.pasted(sources, targets, face_swapping.box_of(SIDE, swapping()))
+    together = face_swapping.pasted(sources, targets, face_swapping.box_of(SIDE, BOX))
     inside = np.zeros((SIDE, SIDE), bool)
     inside[4:12, 4:8] = True
     assert np.array_equal(together[:, inside], sources[:, inside])
     assert np.array_equal(together[:, ~inside], targets[:, ~inside])
     with pytest.raises(ReinvertError, match="no such box in 4 px"):
-        face_swapping.box_of(4, swapping(top=0.1))
+        face_swapping.box_of(4, (0.1, 0.75, 0.25, 0.5))
 
 
 class Nearness(nn.Module):
@@ -203,39 +208,45 @@ class Nearness(nn.Module):
 
 def test_a_swap_is_held_against_source_target_and_what_was_pasted() -> None:
     sources, targets = blocks(8, seed=1), blocks(8, seed=2)
-    box = face_swapping.box_of(SIDE, swapping())
+    box = face_swapping.box_of(SIDE, BOX)
     together = face_swapping.pasted(sources, targets, box)
     lines, pictures = face_swapping.measure(Coarse(scale=1.0), sources, targets, Nearness(), swapping())
     # An inversion without loss leaves the seam, and the source where it was pasted: an eighth of the picture.
-    assert by(lines, "seam", "swap=result").value == pytest.approx(seam(together, box).mean())
-    assert by(lines, "seam", "swap=pasted").value == pytest.approx(seam(together, box).mean())
-    assert by(lines, "seam", "swap=photo").value == pytest.approx(seam(targets, box).mean())
+    assert by(lines, "seam", "swap=result,box=face").value == pytest.approx(seam(together, box).mean())
+    assert by(lines, "seam", "swap=pasted,box=face").value == pytest.approx(seam(together, box).mean())
+    assert by(lines, "seam", "swap=photo,box=face").value == pytest.approx(seam(targets, box).mean())
     between = np.square((sources.astype(float) - targets) / 127.5)
     kept = between.sum(axis=(1, 2, 3)) - between[:, 4:12, 4:8].sum(axis=(1, 2, 3))
     expected = 1 - kept / (SIDE * SIDE * 3)
-    assert by(lines, "swap_identity", "swap=source").value == pytest.approx(expected.mean(), abs=1e-5)
-    assert by(lines, "swap_identity", "swap=source").value == by(lines, "swap_identity", "swap=pasted-source").value
-    target = by(lines, "swap_identity", "swap=target").value
+    assert by(lines, "swap_identity", "swap=source,box=face").value == pytest.approx(expected.mean(), abs=1e-5)
+    assert (
+        by(lines, "swap_identity", "swap=source,box=face").value
+        == by(lines, "swap_identity", "swap=pasted-source,box=face").value
+    )
+    target = by(lines, "swap_identity", "swap=target,box=face").value
     assert target == pytest.approx(1 - between[:, 4:12, 4:8].sum(axis=(1, 2, 3)).mean() / (SIDE * SIDE * 3), abs=1e-5)
     assert np.array_equal(pictures["pasted"], together[:2]) and np.array_equal(pictures["results"], together[:2])
     flat, _ = face_swapping.measure(Coarse(block=SIDE), sources, targets, Nearness(), swapping())
-    assert by(flat, "seam", "swap=result").value == 0
+    assert by(flat, "seam", "swap=result,box=face").value == 0
+    other = face_swapping.box_of(SIDE, (0.1, 0.9, 0.1, 0.2))
+    pair = face_swapping.pasted(sources, targets, other)
+    assert by(lines, "seam", "swap=pasted,box=left").value == pytest.approx(seam(pair, other).mean())
 
 
 def test_a_failed_swap_counts_as_no_likeness() -> None:
     sources, targets = blocks(8, seed=1), blocks(8, seed=2)
     targets[2], sources[2] = 250, 250
     lines, _ = face_swapping.measure(Lost(), sources, targets, Nearness(), swapping())
-    lost = by(lines, "swap_identity", "swap=source")
-    bright = (face_swapping.pasted(sources, targets, face_swapping.box_of(SIDE, swapping())) / 127.5 - 1).mean(
+    lost = by(lines, "swap_identity", "swap=source,box=face")
+    bright = (face_swapping.pasted(sources, targets, face_swapping.box_of(SIDE, BOX)) / 127.5 - 1).mean(
         axis=(1, 2, 3)
     ) > 0  # fmt: skip
     assert (lost.n, lost.n_failed) == (8, bright.sum()) and 0 < bright.sum() < 8
-    assert by(lines, "swap_identity", "swap=pasted-source").n_failed == 0
+    assert by(lines, "swap_identity", "swap=pasted-source,box=face").n_failed == 0
     bright = np.full_like(sources, 240)
     lines, _ = face_swapping.measure(Lost(), bright // 8 * 7, bright, Nearness(), swapping())
-    assert by(lines, "swap_identity", "swap=source").value == -1
-    assert by(lines, "seam", "swap=result").value == by(lines, "seam", "swap=pasted").value > 0
+    assert by(lines, "swap_identity", "swap=source,box=face").value == -1
+    assert by(lines, "seam", "swap=result,box=face").value == by(lines, "seam", "swap=pasted,box=face").value > 0
 
 
 # --- videos ----------------------------------------------------------------------------------------------------------
@@ -371,10 +382,10 @@ Numbers = dict[tuple[str, str, str], float]
 SUPPORTING: Numbers = {
     ("e2style/2-stage", "share_of_codes_exact", "deep-hiding"): 1.0,
     ("e2style/2-stage", "rounding_share", "deep-hiding"): 0.3,
-    ("e2style/2-stage", "swap_identity", "swap=source"): 0.7,
-    ("e2style/2-stage", "swap_identity", "swap=target"): 0.4,
-    ("e2style/2-stage", "seam", "swap=result"): 0.04,
-    ("e2style/2-stage", "seam", "swap=pasted"): 0.2,
+    ("e2style/2-stage", "swap_identity", "swap=source,box=face"): 0.7,
+    ("e2style/2-stage", "swap_identity", "swap=target,box=face"): 0.4,
+    ("e2style/2-stage", "seam", "swap=result,box=face"): 0.04,
+    ("e2style/2-stage", "seam", "swap=pasted,box=face"): 0.2,
     **{(method, "identity_consistency_gap", ""): 0.05 for method in ("psp", "e4e", "restyle-psp", "hfgi")},
     ("feature-style", "identity_consistency_gap", ""): 0.01,
 }
@@ -385,8 +396,8 @@ SUPPORTING: Numbers = {
     [
         ("e2style-19", ("e2style/2-stage", "share_of_codes_exact", "deep-hiding"), 0.9),
         ("e2style-20", ("e2style/2-stage", "rounding_share", "deep-hiding"), 1.2),
-        ("e2style-21", ("e2style/2-stage", "swap_identity", "swap=source"), 0.2),
-        ("e2style-21", ("e2style/2-stage", "seam", "swap=result"), 0.3),
+        ("e2style-21", ("e2style/2-stage", "swap_identity", "swap=source,box=face"), 0.2),
+        ("e2style-21", ("e2style/2-stage", "seam", "swap=result,box=face"), 0.3),
         ("feature-style-6", ("hfgi", "identity_consistency_gap", ""), 0.001),
     ],
 )

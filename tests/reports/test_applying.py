@@ -50,13 +50,15 @@ def results(tmp_path: Path) -> Path:
             lpips_of_rounding=0.3, lpips_of_inversion=1.2, stego_psnr=66.66, carrier_values_changed=0.0123,
             message_bits=11520, rate=0.1042,
         )  # fmt: skip
-    settings = {"top": 0.25, "bottom": 0.75, "left": 0.3, "right": 0.7, "largest_yaw": 15}
+    settings = {"boxes": {"features": [0.3, 0.7, 0.3, 0.6], "face": [0.25, 0.75, 0.3, 0.7]}, "largest_yaw": 15}
     alike = {"source": 0.61, "target": 0.42, "pasted-source": 0.7, "pasted-target": 0.5, "source-target": 0.1}
     write(
         folder, "face-swapping", "faces", {name: noise(3) for name in ("sources", "targets", "pasted", "results")},
-        methods=[one], settings=settings, protocols={"swap_identity": "swap@64/1", "seam": "seam@64/1"},
-        cells=[*(cell(one, "swap_identity", f"swap={name}", value) for name, value in alike.items()),
-               *(cell(one, "seam", f"swap={name}", 0.05) for name in ("result", "pasted", "photo"))],
+        methods=[one], settings=settings, shown_box="face", protocols={"swap_identity": "swap@64/1", "seam": "seam@64/1"},
+        cells=[*(cell(one, "swap_identity", f"swap={name},box={box}", value - (box == "features") / 10)
+                 for name, value in alike.items() for box in settings["boxes"]),
+               *(cell(one, "seam", f"swap={name},box={box}", 0.05)
+                 for name in ("result", "pasted", "photo") for box in settings["boxes"])],
     )  # fmt: skip
     per_video = {"source": [0.9, 0.95], "psp": [0.97, 0.99], "feature-style": [0.91, 0.96]}
     write(
@@ -110,7 +112,8 @@ def test_tables_print_what_was_measured_and_keep_the_ends_apart(results: Path, t
     words = rendered(found["e2style"])
     for shown in ("0.875 [0.865, 0.885]", "0.250 [0.240, 0.260]", "66.7", "1.23", "11,520 bits, 0.104 for each",
                   "0.610 [0.600, 0.620]", "0.420 [0.410, 0.430]", "0.0500 [0.0400, 0.0600]", "`seam@64/1`",
-                  "15 degrees", "top 0.25, bottom 0.75", "24 px"):  # fmt: skip
+                  "15 degrees", "face: 0.25, 0.75, 0.3, 0.7; features: 0.3", "0.510 [0.500, 0.520]", "24 px",
+                  "box `face`."):  # fmt: skip
         assert shown in words, shown
     videos = rendered(found["feature-style-encoder"])
     for shown in ("0.925 [0.915, 0.935]", "0.980 [0.970, 0.990]", "0.0150 [0.0050, 0.0250]", "2 videos of 4 frames",
