@@ -48,8 +48,8 @@ def chapters(applied: Sequence[Applied], folder: Path, width: float) -> dict[str
         found["e2style"] += [Heading(title="Semantic face swapping (section V-B)"), swapping_table(swapping[0])]
         found["e2style"] += _beside(_pictures(swapping, folder, (
             ("sources", "source"), ("targets", "target"), ("pasted", "pasted"), ("results", "result")),
-            "Face swapping on **{}**: the middle of the source in the target, and what the inversion of that draws; box "
-            f"`{swapping[0].record['shown_box']}`.",
+            "Face swapping on **{}**: the middle of the source in the target, and what the inversion of that draws; "
+            f"box `{swapping[0].record['shown_box']}`.",
             "Grid: source, target, pasted image and result of swaps on {}"))  # fmt: skip
     for one in videos:
         found["feature-style-encoder"] += [

@@ -54,7 +54,8 @@ def results(tmp_path: Path) -> Path:
     alike = {"source": 0.61, "target": 0.42, "pasted-source": 0.7, "pasted-target": 0.5, "source-target": 0.1}
     write(
         folder, "face-swapping", "faces", {name: noise(3) for name in ("sources", "targets", "pasted", "results")},
-        methods=[one], settings=settings, shown_box="face", protocols={"swap_identity": "swap@64/1", "seam": "seam@64/1"},
+        methods=[one], settings=settings, shown_box="face",
+        protocols={"swap_identity": "swap@64/1", "seam": "seam@64/1"},
         cells=[*(cell(one, "swap_identity", f"swap={name},box={box}", value - (box == "features") / 10)
                  for name, value in alike.items() for box in settings["boxes"]),
                *(cell(one, "seam", f"swap={name},box={box}", 0.05)
