@@ -116,6 +116,8 @@ class Config(Strict):
     """How the steps of runs are looked at."""
     inspected: tuple[str, ...] = ()
     """Runs whose steps are looked at: those of several passes or phases."""
+    applications: dict[str, dict[str, Any]] = {}
+    """What the papers use inversions for, by application."""
     evaluation: EvaluationConfig | None = None
     """How runs are measured; None where nothing is, as when only photos are inverted."""
     tolerances: Tolerances | None = None

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from core.errors import ReinvertError
 from core.files import is_disk_full
 from pipelines.ablations.cli import app as ablations_app
-from pipelines.commands import describe, edit, measure, report, score, train
+from pipelines.commands import apply, describe, edit, measure, report, score, train
 from pipelines.weights.cli import app as weights_app
 
 INTERRUPTED = 130
@@ -97,6 +97,11 @@ _group(
 )
 _group("measure", "Measure a network.", {"generator": measure.generator})
 _group("label", "Label what a generator draws.", {"samples": edit.label_samples})
+_group(
+    "apply",
+    "Measure what the papers use inversions for.",
+    {"hiding": apply.hiding, "swapping": apply.swapping, "videos": apply.videos},
+)
 _group("picture", "Draw pictures for the docs.", {"domain": describe.picture_domain})
 app.add_typer(weights_app, name="weights")
 app.add_typer(ablations_app, name="ablations")

@@ -21,6 +21,7 @@ from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_text
 from reports import (
     ablations,
+    applying,
     drawing,
     editing,
     editing_pictures,
@@ -39,6 +40,7 @@ from reports.claims.record import FILE as VERDICTS_FILE
 from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
 from reports.read import Generator, Run, read_cards, read_generators, read_runs
+from reports.read_applications import read_applied
 from reports.read_edits import read_directions, read_edits
 from reports.read_inspection import read_inspections
 
@@ -120,7 +122,8 @@ def build_report(
     )
     chapters.draw(claims, figures, FULL_WIDTH)
     inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)
-    papers = chapters.sections(claims, inspected)
+    applied = applying.chapters(read_applied(results_dir), figures, inspecting.LANDSCAPE / 2)
+    papers = chapters.sections(claims, applying.together(inspected, applied))
     report = numbered(
         Report(
             title="reinvert: StyleGAN inversion, measured",

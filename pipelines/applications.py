@@ -1,0 +1,171 @@
+"""What the stages of applications share: an inverter and judges of a domain, and the files they leave behind.
+
+`results/applications/<application>-<domain>/` holds cells.csv, which claims are judged by (`reports.claims.measured`),
+the record <application>.json, and <application>.npz with pictures.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from core.config import Config, Strict
+from core.errors import ReinvertError
+from core.files import atomic_write_json, atomic_write_npz, atomic_write_text
+from core.registry import unknown_name
+from methods.code import Code
+from methods.inverter import Inverter
+from metrics import judges
+from metrics.statistics import summarise
+from pipelines.domains.shards import to_float
+from pipelines.evaluate_provenance import versions, weights_sha256
+from pipelines.generator_quality import Pixels
+
+SCHEMA = 1
+"""Version of the records."""
+COLUMNS = ("domain", "method", "metric", "setting", "value", "low", "high", "n")
+_BATCH = 32
+Scores = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One line of cells.csv.
+
+    Attributes:
+        method: whose number it is.
+        metric: as reports/papers/metrics.yaml describes it.
+        setting: what tells it from others of the metric.
+        value: the number.
+        low, high: its 95 % interval over images or videos.
+        n: how many of them, those that failed included.
+        n_failed: how many failed.
+    """
+
+    method: str
+    metric: str
+    setting: str
+    value: float
+    low: float
+    high: float
+    n: int
+    n_failed: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the record."""
+        return dict(self.__dict__)
+
+
+def mean_of(
+    method: str, metric: str, setting: str, scores: Scores, failed: Flags, resamples: int, seed: int
+) -> Measured:
+    """The mean of a score per image or video, with its bootstrap interval.
+
+    Args:
+        method, metric, setting: see `Measured`.
+        scores: (n,); one that failed holds what its failure counts as.
+        failed: (n,).
+        resamples: bootstrap resamples.
+        seed: their seed.
+    """
+    found = summarise(scores, failed, resamples, seed)
+    low, high = min(found.low, found.mean), max(found.high, found.mean)
+    return Measured(method, metric, setting, found.mean, low, high, found.n, found.n_failed)
+
+
+def invert(inverter: Inverter, pixels: Pixels, batch: int, seed: int) -> Code:
+    """The code of images (n, H, W, 3) uint8."""
+    images = to_float(torch.from_numpy(np.ascontiguousarray(pixels)).to(inverter.generator.device))
+    return Code.concatenate([inverter.answer(part, seed) for part in images.split(batch)])
+
+
+def load_judge(domain: str, name: str, weights: Path, device: torch.device) -> nn.Module:
+    """A judge of a domain.
+
+    Raises:
+        ReinvertError: its weights are missing or altered.
+    """
+    return judges.load(domain, name, weights).to(device)
+
+
+@torch.no_grad()
+def of_pairs(score: nn.Module, first: Pixels, second: Pixels, device: torch.device) -> Scores:
+    """(n,) of two times (n, H, W, 3) uint8 by a module that compares images in [-1, 1]."""
+    parts = []
+    for start in range(0, len(first), _BATCH):
+        place = slice(start, start + _BATCH)
+        both = [to_float(torch.from_numpy(np.ascontiguousarray(one[place])).to(device)) for one in (first, second)]
+        parts.append(score(*both).double().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def require_known(methods: Sequence[str], config: Config) -> None:
+    """Refuse methods that params.yaml does not have.
+
+    Raises:
+        ReinvertError: the first that it has not, with the nearest that it has.
+    """
+    for method in methods:
+        if method not in config.methods:
+            raise unknown_name("method", method, config.methods)
+
+
+def record_of(
+    application: str, domain: str, methods: Sequence[str], settings: Strict, config: Config, weights: Path,
+    device: torch.device, protocols: dict[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    """What every record says, before anything was measured.
+
+    Raises:
+        ReinvertError: a card of a network is damaged.
+    """
+    networks: dict[str, str] = {}
+    for method in methods:
+        networks |= weights_sha256(weights, domain, method, config)
+    return {
+        "schema": SCHEMA,
+        "application": application,
+        "domain": domain,
+        "methods": list(methods),
+        "weights": networks,
+        "settings": settings.model_dump(mode="json"),
+        "device": device.type,
+        "versions": versions(),
+        "protocols": protocols,
+    }
+
+
+def write(output: Path, record: dict[str, Any], lines: Sequence[Measured], pictures: dict[str, NDArray[Any]]) -> None:
+    """Leave cells.csv, the record with the same lines, and pictures in a folder.
+
+    Args:
+        output: the folder.
+        record: of `record_of`, with what else there is to say.
+        lines: what was measured.
+        pictures: arrays by name.
+
+    Raises:
+        ReinvertError: the disk is full.
+    """
+    name, domain = record["application"], record["domain"]
+    if any(not np.isfinite([line.value, line.low, line.high]).all() for line in lines):
+        raise ReinvertError(f"{name} on {domain} gave a number that is not finite; its method needs another look")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for line in lines:
+        numbers = [f"{number:.8g}" for number in (line.value, line.low, line.high)]
+        writer.writerow([domain, line.method, line.metric, line.setting, *numbers, line.n])
+    atomic_write_npz(output / f"{name}.npz", pictures)
+    atomic_write_text(output / "cells.csv", table.getvalue())
+    atomic_write_json(output / f"{name}.json", record | {"cells": [line.as_dict() for line in lines]})
