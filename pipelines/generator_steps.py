@@ -107,7 +107,7 @@ def _regression_step(
         fake = generator.synthesis(generator.repeat(generator.mapping(z)), noise="random")
     features = _features(fabric, perceptual if config.anchor_perceptual else None, real, fake)
     weights = _pixel_weights(data, config, indices, real)
-    loss, log = _difference(config.anchor_perceptual, fake, real, *features, weights)
+    loss, log = _difference(config.anchor_perceptual, fake, real, *features, weights=weights)
     _optimise(fabric, state, ("generator",), loss)
     return log
 
@@ -128,7 +128,8 @@ def _autoencoder_step(
     weight = config.anchor_perceptual if phase.size == config.size else 0.0
     features = _features(fabric, perceptual if weight else None, wanted, fake)
     weights = _pixel_weights(data, config, indices, real)
-    loss, log = _difference(weight, fake, wanted, *features, None if weights is None else shrunk(weights, phase.size))
+    weights = None if weights is None else shrunk(weights, phase.size)
+    loss, log = _difference(weight, fake, wanted, *features, weights=weights)
     _optimise(fabric, state, ("generator", "encoder"), loss)
     return log
 
@@ -163,9 +164,11 @@ def _adversarial_step(
     log = {"generator": float(loss.detach())}
     features_real, features_fake = _features(fabric, perceptual, real, fake)
     if anchored:
-        features = ([f[:anchored] for f in found] for found in (features_real, features_fake))
+        wanted, drawn = ([found[:anchored] for found in maps] for maps in (features_real, features_fake))
         weights = _pixel_weights(data, config, indices[:anchored], real)
-        difference, parts = _difference(config.anchor_perceptual, fake[:anchored], real[:anchored], *features, weights)
+        difference, parts = _difference(
+            config.anchor_perceptual, fake[:anchored], real[:anchored], wanted, drawn, weights=weights
+        )
         loss, log = loss + anchor * difference, log | parts
     if config.critic_weight:
         critic_score = generator_loss(critic(features_fake))
