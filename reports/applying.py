@@ -188,7 +188,8 @@ def swapping_table(one: Applied) -> Table:
             text(f"Boxes, as top, bottom, left and right in shares of the side: {boxes}. The paper gives no size, and "
                  "whom the pasted image resembles is what inversion starts from: hair, outline and what else lies "
                  "outside the box are the target's. So the claim is judged by the box `face`, whose pasted image "
-                 "resembles the source."),
+                 "resembles the source; it was chosen, by pasted images alone, after the inversions of `features` "
+                 "had been measured."),
             text(f"Sources look at most {settings['largest_yaw']:g} degrees to the side. Seam: mean difference of "
                  "colours between neighbouring pixels across the box's border, 0 to 1. Intervals are 95 % bootstrap "
                  "intervals over pairs."),
