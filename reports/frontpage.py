@@ -224,7 +224,7 @@ def section(material: Material, claims: Text, bars: str) -> Section:
                          "More in [[comparison]]."),
             alternative="Inputs and every shown method's reconstructions, an image per row",
         )  # fmt: skip
-        blocks.append(Pair(left=grid, right=counted, share=0.62))
+        blocks.append(Pair(left=grid, right=counted, share=0.55))
     else:
         blocks.append(counted.model_copy(update={"width": 0.5}))
     blocks.append(WarningBox(title="What to distrust", items=_worst(material)))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # ReStyle's Fig. 5: optimisation green, encoders as stars, hybrids dashed, iterating encoders as lines.
 _LOOKS = {"optimization": ("#009E73", "-"), "encoder": ("#0072B2", "-"), "hybrid": ("#B2508A", "--")}
 _LETTERS, _SLANT = 56, 45
-_LEAST = 0.075
+_LEAST = 0.08
 """Distance of two names beside a panel, as a share of its height."""
 
 
@@ -53,11 +53,11 @@ def quality_time(panels: Sequence[tuple[str, Sequence[Run], str]], folder: Path,
 
     style: dict[str, Any] = {**STYLE, "font.size": 7}
     with matplotlib.rc_context(style):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, 1.75))
+        figure = Figure(figsize=(width, 1.56))
         FigureCanvasAgg(figure)
         for position, (domain, runs, metric) in enumerate(panels):
             share = 1 / len(panels)
-            axes = figure.add_axes((position * share + 0.035, 0.2, share - 0.22, 0.69))
+            axes = figure.add_axes((position * share + 0.035, 0.21, share - 0.22, 0.68))
             words = PANELS[metric][0].format(heading_of_name(metric))
             axes.set_title(f"{domain}: {words}", fontsize=7.2, loc="left", pad=4)
             _panel(axes, runs, metric)

@@ -82,7 +82,7 @@ def draw_small(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]]
     bars = [(paper, source, found) for paper, sources in counts for source, found in sources.items()]
     style: dict[str, Any] = {**STYLE, "axes.grid": False, "hatch.linewidth": 0.5, "font.size": 7}
     with matplotlib.rc_context(style):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, min(0.28 * len(bars), 1.55) + 0.5), layout="constrained")
+        figure = Figure(figsize=(width, min(0.28 * len(bars), 1.4) + 0.45), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         longest = max((sum(found.values()) for _, _, found in bars), default=1)
