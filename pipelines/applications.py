@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from core.config import Config, Strict
 from core.errors import ReinvertError
 from core.files import atomic_write_json, atomic_write_npz, atomic_write_text
 from core.registry import unknown_name
+from methods import registry as methods_registry
 from methods.code import Code
 from methods.inverter import Inverter
 from metrics import judges
@@ -109,6 +110,35 @@ def of_pairs(score: nn.Module, first: Pixels, second: Pixels, device: torch.devi
     return np.concatenate(parts)
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What applications are measured with.
+
+    Attributes:
+        config: all parameters.
+        weights: folder of the trained networks.
+        data: `<domain>/test` is read.
+        device: where to compute.
+        build: how a method comes about.
+        judge: how a judge does.
+    """
+
+    config: Config
+    weights: Path
+    data: Path
+    device: torch.device
+    build: Callable[..., Inverter] = methods_registry.build
+    judge: Callable[..., nn.Module] = load_judge
+
+    def inverter(self, method: str, domain: str) -> Inverter:
+        """A method on a domain."""
+        return self.build(method, self.config, domain, self.weights, self.device)
+
+    def judge_of(self, domain: str, name: str) -> nn.Module:
+        """A judge of a domain."""
+        return self.judge(domain, name, self.weights, self.device)
+
+
 def require_known(methods: Sequence[str], config: Config) -> None:
     """Refuse methods that params.yaml does not have.
 
@@ -121,9 +151,8 @@ def require_known(methods: Sequence[str], config: Config) -> None:
 
 
 def record_of(
-    application: str, domain: str, methods: Sequence[str], settings: Strict, config: Config, weights: Path,
-    device: torch.device, protocols: dict[str, str],
-) -> dict[str, Any]:  # fmt: skip
+    application: str, domain: str, methods: Sequence[str], settings: Strict, bench: Bench, protocols: dict[str, str]
+) -> dict[str, Any]:
     """What every record says, before anything was measured.
 
     Raises:
@@ -131,7 +160,7 @@ def record_of(
     """
     networks: dict[str, str] = {}
     for method in methods:
-        networks |= weights_sha256(weights, domain, method, config)
+        networks |= weights_sha256(bench.weights, domain, method, bench.config)
     return {
         "schema": SCHEMA,
         "application": application,
@@ -139,7 +168,7 @@ def record_of(
         "methods": list(methods),
         "weights": networks,
         "settings": settings.model_dump(mode="json"),
-        "device": device.type,
+        "device": bench.device.type,
         "versions": versions(),
         "protocols": protocols,
     }

@@ -18,7 +18,6 @@ has a mid-grey picture. Where the whole code draws nothing finite, rounding coun
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,21 +28,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from core.config import Config
 from core.errors import ReinvertError
 from core.files import sha256_of
 from methods import deep_hiding
-from methods import registry as methods_registry
 from methods.inverter import Inverter
 from metrics.applications import ROUNDING_PROTOCOL, ratio_of_means
 from metrics.perceptual import Perceptual
 from metrics.pixel import psnr
 from metrics.registry import get as metric
 from pipelines.applications import (
+    Bench,
     Flags,
     Measured,
     invert,
-    load_judge,
     mean_of,
     of_pairs,
     record_of,
@@ -159,29 +156,14 @@ def measure(
     return lines, facts, {"inputs": pixels[few], "whole": whole.pixels[few], "rounded": drawn[few]}
 
 
-def hide_codes(
-    domain: str,
-    config: Config,
-    settings: DeepHiding,
-    weights: Path,
-    data: Path,
-    output: Path,
-    device: torch.device,
-    build: Callable[..., Inverter] = methods_registry.build,
-    judge: Callable[..., nn.Module] = load_judge,
-) -> list[Measured]:
+def hide_codes(domain: str, settings: DeepHiding, output: Path, bench: Bench) -> list[Measured]:
     """Measure deep hiding on a domain.
 
     Args:
         domain: its name.
-        config: all parameters.
         settings: the section `applications.hiding` of params.yaml.
-        weights: folder of the trained networks.
-        data: `<domain>/test` is read.
         output: gets cells.csv, deep-hiding.json and deep-hiding.npz.
-        device: where to compute.
-        build: how the method comes about.
-        judge: how the judge of LPIPS does.
+        bench: what to measure with.
 
     Returns:
         The cells.
@@ -189,16 +171,16 @@ def hide_codes(
     Raises:
         ReinvertError: an unknown method, weights or images missing or altered.
     """
-    require_known([settings.method], config)
-    split = shards.load(data / domain / "test")
+    require_known([settings.method], bench.config)
+    split = shards.load(bench.data / domain / "test")
     outside = split.attributes["out_of_distribution"].bool().numpy()
     chosen = choose_images(outside, settings.images, settings.seed)
     # Shuffled, so that the first, whose codes are hidden, are from all of the split.
     indices = np.random.Generator(np.random.PCG64(settings.seed)).permutation(chosen)
-    inverter = build(settings.method, config, domain, weights, device)
-    perceptual = Perceptual(judge(domain, "perceptual", weights, device)).eval()
-    record = record_of(NAME, domain, [settings.method], settings, config, weights, device, PROTOCOLS)
-    record["data_sha256"] = sha256_of(data / domain / "test" / "manifest.json")
+    inverter = bench.inverter(settings.method, domain)
+    perceptual = Perceptual(bench.judge_of(domain, "perceptual")).eval()
+    record = record_of(NAME, domain, [settings.method], settings, bench, PROTOCOLS)
+    record["data_sha256"] = sha256_of(bench.data / domain / "test" / "manifest.json")
     with one_thread():
         lines, facts, pictures = measure(inverter, split.images(indices), perceptual, settings)
     write(output, record | facts, lines, pictures | {"indices": indices[: settings.shown]})

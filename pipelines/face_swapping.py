@@ -17,28 +17,25 @@ A drawing that is not finite is counted: its identity is -1, and its seam that o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from core.config import Config
 from core.errors import ReinvertError
 from core.files import sha256_of
-from methods import registry as methods_registry
 from methods.inverter import Inverter
 from metrics.applications import SEAM_PROTOCOL, SWAP_PROTOCOL, Box, seam
 from metrics.identity import IdentitySimilarity
 from pipelines.applications import (
+    Bench,
     Flags,
     Measured,
     Scores,
     invert,
-    load_judge,
     mean_of,
     of_pairs,
     record_of,
@@ -159,27 +156,13 @@ def measure(
     return lines, pictures
 
 
-def swap_faces(
-    config: Config,
-    settings: FaceSwapping,
-    weights: Path,
-    data: Path,
-    output: Path,
-    device: torch.device,
-    build: Callable[..., Inverter] = methods_registry.build,
-    judge: Callable[..., nn.Module] = load_judge,
-) -> list[Measured]:
+def swap_faces(settings: FaceSwapping, output: Path, bench: Bench) -> list[Measured]:
     """Measure face swapping.
 
     Args:
-        config: all parameters.
         settings: the section `applications.swapping` of params.yaml.
-        weights: folder of the trained networks.
-        data: `faces/test` is read.
         output: gets cells.csv, face-swapping.json and face-swapping.npz.
-        device: where to compute.
-        build: how the method comes about.
-        judge: how the judge of identities does.
+        bench: what to measure with.
 
     Returns:
         The cells.
@@ -187,16 +170,16 @@ def swap_faces(
     Raises:
         ReinvertError: an unknown method, weights or images missing or altered, or too few images that fit.
     """
-    require_known([settings.method], config)
-    split = shards.load(data / DOMAIN / "test")
+    require_known([settings.method], bench.config)
+    split = shards.load(bench.data / DOMAIN / "test")
     attributes = split.attributes
     yaws, identities = attributes["yaw"].numpy(), attributes["identity"].numpy()
     usable = ~attributes["out_of_distribution"].bool().numpy()
     sources, targets = pairs_of(identities, yaws, usable, settings.images, settings.largest_yaw)
-    inverter = build(settings.method, config, DOMAIN, weights, device)
-    identity = IdentitySimilarity(judge(DOMAIN, "identity-judge", weights, device)).eval()
-    record = record_of(NAME, DOMAIN, [settings.method], settings, config, weights, device, PROTOCOLS)
-    record["data_sha256"] = sha256_of(data / DOMAIN / "test" / "manifest.json")
+    inverter = bench.inverter(settings.method, DOMAIN)
+    identity = IdentitySimilarity(bench.judge_of(DOMAIN, "identity-judge")).eval()
+    record = record_of(NAME, DOMAIN, [settings.method], settings, bench, PROTOCOLS)
+    record["data_sha256"] = sha256_of(bench.data / DOMAIN / "test" / "manifest.json")
     record["shown_box"] = next(iter(settings.boxes))
     record["yaw_difference"] = float(np.abs(yaws[sources] - yaws[targets]).mean())
     with one_thread():

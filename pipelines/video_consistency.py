@@ -18,7 +18,7 @@ A video with a frame that is not finite counts as -1, the least there is, and is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.config import Config
 from core.errors import ReinvertError
-from methods import registry as methods_registry
 from methods.inverter import Inverter
 from metrics.applications import CONSISTENCY_PROTOCOL, GAP_PROTOCOL, identity_consistency
 from pipelines import domains
-from pipelines.applications import Measured, Scores, invert, load_judge, mean_of, record_of, require_known, write
+from pipelines.applications import Bench, Measured, Scores, invert, mean_of, record_of, require_known, write
 from pipelines.applications_config import Videos
 from pipelines.domains.domain import Domain
 from pipelines.domains.shards import to_bytes
@@ -135,25 +133,13 @@ def measure(inverter: Inverter, pixels: Pixels, network: nn.Module, settings: Vi
     return np.where(failed, FAILED_IDENTITY, found), failed, drawn.pixels.reshape(shape)
 
 
-def invert_videos(
-    config: Config,
-    settings: Videos,
-    weights: Path,
-    output: Path,
-    device: torch.device,
-    build: Callable[..., Inverter] = methods_registry.build,
-    judge: Callable[..., nn.Module] = load_judge,
-) -> list[Measured]:
+def invert_videos(settings: Videos, output: Path, bench: Bench) -> list[Measured]:
     """Measure the identity consistency of inverted videos.
 
     Args:
-        config: all parameters.
         settings: the section `applications.videos` of params.yaml.
-        weights: folder of the trained networks.
         output: gets cells.csv, videos.json (with the consistency of every video) and videos.npz.
-        device: where to compute.
-        build: how a method comes about.
-        judge: how the judge of identities does.
+        bench: what to measure with; its data are not read.
 
     Returns:
         The cells: `identity_consistency` of the source and of every method, and each method's gap to the source.
@@ -161,23 +147,23 @@ def invert_videos(
     Raises:
         ReinvertError: an unknown method or movement, weights missing or altered, too few persons.
     """
-    require_known(settings.methods, config)
+    require_known(settings.methods, bench.config)
     domain = domains.get(DOMAIN)
     everything = domain.attributes("test", torch.arange(domain.split_size("test")))
     indices = first_frames(everything, settings.videos)
     rows = domain.uniforms_of_split("test", torch.from_numpy(indices))
     moved = moving(rows, domain.uniform_names, settings.amplitudes, settings.frames, settings.cycles, settings.seed)
-    network = judge(DOMAIN, "identity-judge", weights, device)
-    record = record_of(NAME, DOMAIN, settings.methods, settings, config, weights, device, PROTOCOLS)
+    network = bench.judge_of(DOMAIN, "identity-judge")
+    record = record_of(NAME, DOMAIN, settings.methods, settings, bench, PROTOCOLS)
     resamples, seed, never = settings.bootstrap_resamples, settings.seed, np.zeros(settings.videos, bool)
     with one_thread():
         pixels = drawn_by(domain, moved)
-        own = consistency_of(pixels, network, device)
+        own = consistency_of(pixels, network, bench.device)
         lines = [mean_of(SOURCE, "identity_consistency", "", own, never, resamples, seed)]
         per_video = {SOURCE: own.tolist()}
         pictures: dict[str, NDArray[Any]] = {SOURCE: pixels[: settings.shown]}
         for method in settings.methods:
-            inverter = build(method, config, DOMAIN, weights, device)
+            inverter = bench.inverter(method, DOMAIN)
             found, failed, drawn = measure(inverter, pixels, network, settings)
             gap = np.abs(found - own)
             lines.append(mean_of(method, "identity_consistency", "", found, failed, resamples, seed))

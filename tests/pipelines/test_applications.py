@@ -331,16 +331,17 @@ def test_stages_leave_tables_that_claims_can_read(project: Path, monkeypatch: py
     config, device = tiny.config({"one": {"kind": "psp"}}), torch.device("cpu")
     results = project / "results" / "applications"
 
+    def bench(inverter: Any) -> applications.Bench:
+        return applications.Bench(config, project / "weights", project / "data", device, lambda *_: inverter, judge)
+
     def run() -> dict[str, list[applications.Measured]]:
-        places = (project / "weights", project / "data")
         return {
             "deep-hiding-churches": deep_hiding.hide_codes(
-                "churches", config, hiding(), *places, results / "deep-hiding-churches", device,
-                lambda *_: Coarse(), judge),
+                "churches", hiding(), results / "deep-hiding-churches", bench(Coarse())),
             "face-swapping-faces": face_swapping.swap_faces(
-                config, swapping(), *places, results / "face-swapping-faces", device, lambda *_: Coarse(), judge),
+                swapping(), results / "face-swapping-faces", bench(Coarse())),
             "videos-faces": video_consistency.invert_videos(
-                config, videos(), places[0], results / "videos-faces", device, lambda *_: Coarse(side=64), judge),
+                videos(), results / "videos-faces", bench(Coarse(side=64))),
         }  # fmt: skip
 
     lines = run()
