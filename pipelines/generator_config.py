@@ -1,6 +1,6 @@
 """How a domain's generator is trained: the typed `generators.<domain>` section of params.yaml."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -42,24 +42,16 @@ class GeneratorTraining(Strict):
     discriminator_channels: dict[int, int] | None = None
     """Those of the discriminator where they differ; with fewer at the large sizes it costs a fraction."""
     batch: int = Field(16, ge=2)
-    autoencoder: tuple[AutoencoderPhase, ...] = ()
-    """The start as an autoencoder, from small images to full size. Without it and without `regression_images` a GAN is
-    trained from scratch."""
-    code_fitting: CodeFitting | None = None
+    autoencoder: tuple[AutoencoderPhase, ...] = Field(min_length=1)
+    """The start as an autoencoder, from small images to full size."""
+    code_fitting: CodeFitting
     """What follows it."""
     encoder_learning_rate: float = Field(0.002, gt=0)
     """Of the autoencoder's encoder, in every phase that it has a part in."""
     warmup_images: int = Field(3_000, ge=1)
     """Images over which the rates rise at the start of each of the autoencoder's sizes."""
-    regression_images: int = Field(0, ge=0)
-    """Images of supervised pre-training: the generator learns to draw training image i from the latent that encodes
-    its scene, before any discriminator is there. Not together with an autoencoder."""
     adversarial_images: int = Field(ge=0)
-    """Images shown to the discriminator after that."""
-    regression_learning_rate: float = Field(0.003, gt=0)
-    regression_mapping_gain: float = Field(1.0, gt=0)
-    """Multiplies that rate for the mapping network, whose equalised rate (x 0.01) is made for the adversarial game
-    and leaves it almost frozen in a short supervised phase."""
+    """Images shown to the discriminator after those."""
     learning_rate: float = Field(0.002, gt=0)
     """Of generator and discriminator in the adversarial phase (StyleGAN2's)."""
     cooldown_images: int = Field(0, ge=0)
@@ -98,35 +90,29 @@ class GeneratorTraining(Strict):
     """`auto`: bf16-mixed where the device multiplies it in hardware, else 32-true."""
 
     @model_validator(mode="after")
-    def _one_start(self) -> Self:
-        if self.autoencoder and self.regression_images:
-            raise ValueError("a training starts with `autoencoder` or with `regression_images`, not with both")
+    def _sizes_rise(self) -> Self:
         sizes = [phase.size for phase in self.autoencoder]
-        if sizes != sorted(set(sizes)) or (sizes and sizes[-1] != self.size):
+        if sizes != sorted(set(sizes)) or sizes[-1] != self.size:
             raise ValueError(f"the autoencoder's sizes are {sizes}; let them rise to {self.size}")
-        if bool(sizes) != (self.code_fitting is not None):
-            raise ValueError("`autoencoder` and `code_fitting` belong together; give both or neither")
         return self
 
     @property
     def supervised_images(self) -> int:
         """Images before the adversarial phase."""
-        return self.regression_images + sum(phase.images for phase in self.autoencoder)
+        return sum(phase.images for phase in self.autoencoder)
 
     @property
     def images(self) -> int:
         """Images of the whole training."""
         return self.supervised_images + self.adversarial_images
 
-    def step_at(self, images: int) -> AutoencoderPhase | Literal["regression", "adversarial"]:
-        """What is trained after so many images."""
-        if images < self.regression_images:
-            return "regression"
+    def phase_at(self, images: int) -> AutoencoderPhase | None:
+        """What is trained after so many images; None in the adversarial phase."""
         for phase in self.autoencoder:
             if images < phase.images:
                 return phase
             images -= phase.images
-        return "adversarial"
+        return None
 
     def start_of(self, wanted: AutoencoderPhase) -> int:
         """Images before a phase of the autoencoder."""

@@ -1,7 +1,7 @@
 """The losses of generator training, as pure functions.
 
 Mescheder et al. 2018 (R1), Karras et al. 2019 (style mixing) and 2020 (path length), Zhang et al. 2018 (distance of
-unit-length features); the supervised parts are ours and explained in pipelines/train_generator.py.
+unit-length features); the difference of images is ours.
 """
 
 import math
@@ -10,35 +10,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from core.errors import ReinvertError
-from pipelines.domains.domain import Domain
-
-
-def latents_of_images(domain: Domain, split: str, indices: Tensor, dim: int, seed: int) -> Tensor:
-    """The latent z that stands for each rendered image in supervised pre-training.
-
-    The first C entries are the image's uniforms as standard normal quantiles, the others fill the norm up to
-    sqrt(dim) in a random direction, so that the mapping network's input normalisation changes nothing.
-
-    Returns:
-        (B, dim) float32 with norm sqrt(dim).
-
-    Raises:
-        ReinvertError: the domain describes an image by more numbers than `dim` can carry.
-    """
-    rows = domain.uniforms_of_split(split, indices)
-    known = math.sqrt(2) * torch.erfinv(rows * 2 - 1)
-    free = dim - known.shape[1]
-    if free < known.shape[1] // 2:
-        raise ReinvertError(
-            f"z of {dim} is too small for the {known.shape[1]} numbers behind an image; raise style_dim"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    filling = torch.randn(len(known), free, generator=generator)
-    missing = (dim - known.square().sum(1, keepdim=True)).clamp(min=1.0).sqrt()
-    z = torch.cat([known, functional.normalize(filling, dim=1) * missing], 1)
-    return functional.normalize(z, dim=1) * math.sqrt(dim)
 
 
 def class_weights(frequencies: Tensor, power: float) -> Tensor:

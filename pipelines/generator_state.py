@@ -1,7 +1,7 @@
 """The state of a generator training: built, kept as a checkpoint, taken up again, and published as weights.
 
 A checkpoint in the work folder resumes exactly. Where there is none, published weights of the same training are taken
-up: the averaged generator and the discriminator go on with fresh optimisers, which costs a few thousand images.
+up: averaged generator, discriminator and encoder go on with fresh optimisers, which costs a few thousand images.
 """
 
 import copy
@@ -32,7 +32,6 @@ _SAMPLE_ROWS = 8
 # What may differ between a checkpoint and the configuration that goes on from it.
 _FREE_TO_CHANGE = {
     "autoencoder",
-    "regression_images",
     "anchor_weight",
     "anchor_images",
     "anchor_perceptual",
@@ -82,7 +81,6 @@ def build_state(config: GeneratorTraining, device: torch.device | str = "cpu") -
         "encoder": encoder,
         "encoder_optimizer": torch.optim.Adam(encoder.parameters(), lr=config.encoder_learning_rate),
         "mapping_fitted": False,
-        "anchored": True,
         "images": 0,
         "steps": 0,
         "mean_path_length": torch.zeros((), device=device),
@@ -117,7 +115,7 @@ def load_checkpoint(path: Path, state: State, config: GeneratorTraining) -> None
             f"delete {path.parent}"
         )
     for key, value in saved["state"].items():  # what is not in it starts anew
-        if hasattr(state[key], "load_state_dict"):
+        if hasattr(state.get(key), "load_state_dict"):
             state[key].load_state_dict(value)
         else:
             state[key] = value
@@ -147,14 +145,14 @@ def take_up_weights(folder: Path, state: State, config: GeneratorTraining) -> bo
     """Go on from published weights when they are of this training and it is not at its end yet.
 
     Args:
-        folder: `weights/<domain>`, with `generator` and `discriminator`.
+        folder: `weights/<domain>`, with `generator`, `discriminator` and `code-encoder`.
         state: changed in place; optimisers and critic stay at their start.
         config: of the training; recipe, seed and network sizes decide whether the weights are of it.
 
     Returns:
         Whether there were such weights.
     """
-    if not all((folder / name / CARD_FILE).is_file() for name in ("generator", "discriminator")):
+    if not all((folder / name / CARD_FILE).is_file() for name in ("generator", "discriminator", "code-encoder")):
         return False
     card = load_card(folder / "generator")
     if (card.recipe, card.seed, card.arguments) != (config.recipe, config.seed, _generator_arguments(config)):
@@ -167,9 +165,9 @@ def take_up_weights(folder: Path, state: State, config: GeneratorTraining) -> bo
     for name in ("generator", "average"):
         state[name].load_state_dict(averaged)
     state["discriminator"].load_state_dict(load_weights(folder / "discriminator")[0])
+    state["encoder"].load_state_dict(load_weights(folder / "code-encoder")[0])
     state["images"], state["steps"] = card.images_seen, card.images_seen // config.batch
     state["mapping_fitted"] = True
-    state["anchored"] = not config.autoencoder  # its encoder is not published
     return True
 
 
@@ -190,7 +188,7 @@ def _generator_arguments(config: GeneratorTraining) -> dict[str, Any]:
 def export(
     domain: Domain, config: GeneratorTraining, work_dir: Path, weights_dir: Path, device: str, precision: str
 ) -> None:
-    """From the last checkpoint to `weights/<domain>/generator` (averaged) and `.../discriminator`."""
+    """From the last checkpoint to `weights/<domain>/generator` (averaged), `discriminator` and `code-encoder`."""
     state = build_state(config)
     load_checkpoint(work_dir / "checkpoint.pt", state, config)
     average = state["average"].eval()
@@ -206,17 +204,15 @@ def export(
         "precision": precision,
         "code_version": code_version(),
     }
-    save_weights(
-        weights_dir / domain.name / "discriminator",
-        state["discriminator"].state_dict(),
-        WeightsCard(
-            name="discriminator",
-            architecture="stylegan2-discriminator",
-            arguments={"size": config.size, "channels": channels},
-            dtype="float16",
-            **common,
-        ),
-    )
+    halves: list[tuple[str, str, dict[str, Any]]] = [
+        ("discriminator", "stylegan2-discriminator", {"size": config.size, "channels": channels}),
+        ("encoder", "code-encoder", {"size": config.size, "style_dim": config.style_dim}),
+    ]
+    for name, architecture, arguments in halves:  # they only train
+        network = state[name].state_dict()
+        folder = weights_dir / domain.name / ("code-encoder" if name == "encoder" else name)
+        card = WeightsCard(name=folder.name, architecture=architecture, arguments=arguments, dtype="float16", **common)
+        save_weights(folder, network, card)
     tensors = {f"generator.{key}": value for key, value in average.state_dict().items()}
     folder = weights_dir / domain.name / "generator"
     save_samples(average, folder / "samples.png")

@@ -1,4 +1,4 @@
-"""One step of a generator's training: supervised, as an autoencoder, or adversarial. See pipelines/train_generator.py.
+"""One step of a generator's training: as an autoencoder or adversarial. See pipelines/train_generator.py.
 
 Everything random in a step is a function of (seed, process, images seen), and `state` holds everything else.
 """
@@ -17,7 +17,6 @@ from pipelines.generator_config import AutoencoderPhase, GeneratorTraining
 from pipelines.generator_losses import (
     class_weights,
     feature_distance,
-    latents_of_images,
     mixed_styles,
     path_length_penalty,
     r1_penalty,
@@ -74,13 +73,11 @@ def train_step(
     rng = torch.Generator().manual_seed(seed)
     indices = torch.randint(len(data), (count,), generator=rng)
     real = data.tensors(indices, fabric.device)
-    step = config.step_at(state["images"])
-    if step == "regression":
-        log = _regression_step(fabric, state, data, config, perceptual, indices, real, seed)
-    elif step == "adversarial":
-        log = _adversarial_step(fabric, state, data, config, perceptual, indices, real, seed, rng)
+    phase = config.phase_at(state["images"])
+    if phase is not None:
+        log = _autoencoder_step(fabric, state, data, config, perceptual, phase, indices, real)
     else:
-        log = _autoencoder_step(fabric, state, data, config, perceptual, step, indices, real)
+        log = _adversarial_step(fabric, state, data, config, perceptual, indices, real, rng)
     state["images"] += config.batch
     state["steps"] += 1
     _update_average(state, config)
@@ -92,24 +89,6 @@ def _set_rates(state: State, mapping: float, synthesis: float, encoder: float, m
     groups = [*state["generator_optimizer"].param_groups, *state["encoder_optimizer"].param_groups]
     for group, rate in zip(groups, (mapping, synthesis, encoder), strict=True):
         group["lr"], group["betas"] = rate, (momentum, 0.99)
-
-
-def _regression_step(
-    fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, perceptual: Features | None,
-    indices: Tensor, real: Tensor, seed: int,
-) -> dict[str, float]:  # fmt: skip
-    """Draw training image i from the latent that encodes its scene."""
-    generator = state["generator"]
-    rate = config.regression_learning_rate
-    _set_rates(state, rate * config.regression_mapping_gain, rate, 0.0, momentum=0.9)
-    z = latents_of_images(data.domain, data.split, indices, config.style_dim, seed).to(fabric.device)
-    with fabric.autocast():
-        fake = generator.synthesis(generator.repeat(generator.mapping(z)), noise="random")
-    features = _features(fabric, perceptual if config.anchor_perceptual else None, real, fake)
-    weights = _pixel_weights(data, config, indices, real)
-    loss, log = _difference(config.anchor_perceptual, fake, real, *features, weights=weights)
-    _optimise(fabric, state, ("generator",), loss)
-    return log
 
 
 def _autoencoder_step(
@@ -136,7 +115,7 @@ def _autoencoder_step(
 
 def _adversarial_step(
     fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, perceptual: Features | None,
-    indices: Tensor, real: Tensor, seed: int, rng: torch.Generator,
+    indices: Tensor, real: Tensor, rng: torch.Generator,
 ) -> dict[str, float]:  # fmt: skip
     """The generator against the discriminator and the critic of features, then those against it."""
     generator, discriminator, critic = state["generator"], state["discriminator"], state["critic"]
@@ -146,7 +125,7 @@ def _adversarial_step(
     gain, ratio = config.discriminator_gain, config.r1_every / (config.r1_every + 1)
     state["discriminator_optimizer"].param_groups[0]["lr"] = rate * gain * ratio
     state["critic_optimizer"].param_groups[0]["lr"] = rate * gain
-    anchor = config.anchor_at(state["images"]) if state["anchored"] else 0.0
+    anchor = config.anchor_at(state["images"])
     for network in (discriminator, critic):
         network.requires_grad_(False)  # their gradients are not wanted before their own turn
     # While the anchor holds, half of the latents stand for training images; the others are free.
@@ -157,7 +136,7 @@ def _adversarial_step(
         first, second = generator.mapping(free).float(), generator.mapping(other).float()
         styles = mixed_styles(first, second, generator.style_count, config.style_mixing, rng)
         if anchored:
-            codes = _codes_of_images(state, data, config, indices, real, seed)[:anchored]
+            codes = state["encoder"](real)[:anchored]  # of the whole batch, over which it normalises
             styles = torch.cat([generator.repeat(codes.float()), styles])
         fake = generator.synthesis(styles, noise="random")
         loss = functional.softplus(-discriminator(fake).float()).mean()
@@ -195,16 +174,6 @@ def _adversarial_step(
         _optimise(fabric, state, ("discriminator",), penalty * (config.r1_gamma / 2 * config.r1_every))
         log["r1"] = float(penalty.detach())
     return log
-
-
-def _codes_of_images(
-    state: State, data: shards.Shards, config: GeneratorTraining, indices: Tensor, real: Tensor, seed: int
-) -> Tensor:
-    """w (B, D) of training images: the encoder's, or what the numbers behind each image map to."""
-    if config.autoencoder:
-        return state["encoder"](real)  # of the whole batch, over which it normalises
-    z = latents_of_images(data.domain, data.split, indices, config.style_dim, seed)
-    return state["generator"].mapping(z.to(real.device))
 
 
 def _path_length_step(fabric: Fabric, state: State, config: GeneratorTraining, z: Tensor) -> float:

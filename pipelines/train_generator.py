@@ -3,16 +3,13 @@
 Karras et al. 2020 (StyleGAN2): non-saturating logistic loss, lazy R1 (every 16 steps, weight gamma/2 * 16), style
 mixing, averaged generator (EMA), optional path-length regularisation. One plain loop on Lightning Fabric.
 
-Before it, a supervised phase, without which a GAN needs millions of images before its scenes have parts. It is one of
-two. `autoencoder`: with an encoder that is thrown away afterwards the synthesis network learns to draw training images
-from one w each, small images first (pipelines/autoencoder.py), and the mapping network learns where these codes are
-(pipelines/code_fitting.py). `regression_images`: rendered images come with the numbers they were drawn from, so each
-has a natural latent (its uniforms as Gaussian quantiles, on the sphere that the mapping network's normalisation
-projects to), and the generator learns to draw image i from latent i. The former needs a fifth of the images for the
-same difference, and draws buildings where the latter draws fog; faces still stand on the latter.
+Before it, a start without which a GAN needs millions of images before its scenes have parts: with an encoder, the
+synthesis network learns to draw training images from one w each, small images first (pipelines/autoencoder.py), then
+the mapping network learns where these codes are (pipelines/code_fitting.py).
 
-The adversarial phase starts from there. A regression "anchor" on training images fades out during its first part, so
-the finished network is an ordinary StyleGAN2, trained adversarially on images alone at the end.
+The adversarial phase goes on from there. An "anchor", half of the batch still being training images drawn from the
+encoder's codes, fades out during its first part, so the finished network is an ordinary StyleGAN2, trained
+adversarially on images alone at the end.
 
 Two helpers make that cheap enough for a few CPU cores: autoencoder and anchor also compare features
 (`anchor_perceptual`), and a second critic looks at frozen features (`critic_weight`, see pipelines/feature_critic.py).
@@ -79,7 +76,7 @@ def fit(
         while state["images"] < total:
             if fabric.world_size > 1 and os.getppid() != parent:  # or workers would train on unseen
                 raise SystemExit("the process that started this training is gone")
-            if config.code_fitting and state["images"] >= config.supervised_images and not state["mapping_fitted"]:
+            if state["images"] >= config.supervised_images and not state["mapping_fitted"]:
                 _fit_mapping(fabric, state, data, config, work_dir)
             log = train_step(fabric, state, data, config, perceptual)
             bar.update(config.batch)
@@ -97,7 +94,6 @@ def fit(
 
 def _fit_mapping(fabric: Fabric, state: State, data: shards.Shards, config: GeneratorTraining, work_dir: Path) -> None:
     """Between autoencoder and adversarial phase: the mapping network learns to draw codes of training images."""
-    assert config.code_fitting is not None
     encoder, generator = state["encoder"], state["generator"]
     for buffer in encoder.buffers():  # statistics of batches, of which every process has seen its own
         buffer.copy_(fabric.broadcast(buffer))

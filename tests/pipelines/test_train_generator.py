@@ -51,14 +51,17 @@ class FeatureMaps(nn.Module):
         return [pooled.repeat(1, n, 1, 1)[:, :c] for n, c in zip(repeats, states.CRITIC_CHANNELS, strict=True)]
 
 
+PHASES = [{"size": 8, "images": 8, "learning_rate": 0.01}, {"size": 16, "images": 12, "learning_rate": 0.01}]
+
+
 def tiny(**changes: object) -> GeneratorTraining:
     arguments: dict[str, object] = {
-        "recipe": 1, "size": 8, "style_dim": 96, "mapping_layers": 2, "channels": {4: 8, 8: 8}, "batch": 4,
-        "regression_images": 8, "adversarial_images": 24, "anchor_weight": 1.0, "anchor_images": 8, "r1_every": 2,
-        "path_length_weight": 2.0, "path_length_every": 3, "checkpoint_images": 12, "log_images": 4, "processes": 1,
-        "anchor_perceptual": 0.1, "critic_weight": 0.5,
-        "discriminator_channels": {4: 6, 8: 5},
-        "precision": "32-true",
+        "recipe": 1, "size": 16, "style_dim": 96, "mapping_layers": 2, "channels": {4: 8, 8: 8, 16: 6}, "batch": 4,
+        "discriminator_channels": {4: 6, 8: 5, 16: 4}, "autoencoder": PHASES, "warmup_images": 8,
+        "code_fitting": {"codes": 20, "steps": 20, "batch": 8, "learning_rate": 1.0},
+        "adversarial_images": 24, "anchor_weight": 1.0, "anchor_images": 8, "anchor_perceptual": 0.1,
+        "class_power": 0.5, "critic_weight": 0.5, "r1_every": 2, "path_length_weight": 2.0, "path_length_every": 3,
+        "checkpoint_images": 12, "log_images": 4, "processes": 1, "precision": "32-true",
     }  # fmt: skip
     return GeneratorTraining.model_validate(arguments | changes)
 
@@ -73,61 +76,36 @@ def _run(work_dir: Path, config: GeneratorTraining, stop_after: int | None = Non
     return state
 
 
-def test_resume_is_exact(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop_after", [-16, -8, 0, 8], ids=["8 px", "16 px", "before the codes", "adversarial"])
+def test_resume_is_exact(tmp_path: Path, stop_after: int) -> None:
     config = tiny()
+    assert (config.supervised_images, config.images) == (20, 44)
     whole = _run(tmp_path / "whole", config)
-    # Stop in the adversarial phase, go on from the file, in a freshly built state.
-    _run(tmp_path / "parts", config, stop_after=8)
+    # Stop there, go on from the file, in a freshly built state.
+    _run(tmp_path / "parts", config, stop_after)
     parts = _run(tmp_path / "parts", config)
-    assert whole["images"] == parts["images"] == 32
-    for name in ("generator", "average", "discriminator", "critic"):
+    assert whole["images"] == parts["images"] == 44
+    for name in ("generator", "average", "discriminator", "critic", "encoder"):
         ours, theirs = whole[name].state_dict(), parts[name].state_dict()
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
     assert torch.equal(whole["mean_path_length"], parts["mean_path_length"])
     logs = [(tmp_path / name / "losses.csv").read_text() for name in ("whole", "parts")]
     assert logs[0] == logs[1]
-    assert len(logs[0].splitlines()) == 9
-
-
-AUTOENCODER = {
-    "regression_images": 0,
-    "size": 16,
-    "channels": {4: 8, 8: 8, 16: 6},
-    "discriminator_channels": None,
-    "autoencoder": [
-        {"size": 8, "images": 8, "learning_rate": 0.01},
-        {"size": 16, "images": 12, "learning_rate": 0.01},
-    ],
-    "code_fitting": {"codes": 20, "steps": 20, "batch": 8, "learning_rate": 1.0},
-    "warmup_images": 8,
-    "class_power": 0.5,
-}
-
-
-@pytest.mark.parametrize("stop_after", [-16, -8, 0, 8], ids=["8 px", "16 px", "before the codes", "adversarial"])
-def test_resume_is_exact_after_an_autoencoder(tmp_path: Path, stop_after: int) -> None:
-    config = tiny(**AUTOENCODER)
-    assert (config.supervised_images, config.images) == (20, 44)
-    whole = _run(tmp_path / "whole", config)
-    _run(tmp_path / "parts", config, stop_after)
-    parts = _run(tmp_path / "parts", config)
-    assert whole["images"] == parts["images"] == 44
-    for name in ("generator", "average", "discriminator", "critic", "encoder"):
-        ours, theirs = whole[name].state_dict(), parts[name].state_dict()
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+    assert len(logs[0].splitlines()) == 12
     assert (tmp_path / "whole" / "code-fitting.csv").read_text().startswith("step,difference\n0,")
 
 
 def test_an_autoencoder_learns_and_hands_its_codes_to_the_mapping_network(tmp_path: Path) -> None:
-    changes = AUTOENCODER | {
+    changes = {
         "autoencoder": [
             {"size": 8, "images": 1200, "learning_rate": 0.01},
             {"size": 16, "images": 400, "learning_rate": 0.01},
         ],
         "code_fitting": {"codes": 40, "steps": 600, "batch": 64, "learning_rate": 3.0},
     }
-    state = _run(tmp_path, tiny(**changes, adversarial_images=4))
+    config = tiny(**changes, adversarial_images=4)
+    state = _run(tmp_path, config)
     rows = [line.split(",")[1] for line in (tmp_path / "losses.csv").read_text().splitlines()[1:-1]]
     losses = [float(value) for value in rows]
     assert sum(losses[280:300]) < 0.5 * sum(losses[:20])  # at 8 px
@@ -135,23 +113,26 @@ def test_an_autoencoder_learns_and_hands_its_codes_to_the_mapping_network(tmp_pa
         drawn = state["generator"].mapping(torch.randn(2000, 96))
     # The encoder's entries have deviation 1 over training images, and the mapping network has learnt that.
     assert drawn.std(0).mean().item() == pytest.approx(1.0, abs=0.2)
+    states.export(FACES, config, tmp_path, tmp_path / "weights", "cpu", "32-true")
+    tensors, card = load_weights(tmp_path / "weights" / "faces" / "generator")
+    assert card.images_seen == 1604
+    assert torch.equal(tensors["generator.conv1.conv.weight"], state["average"].state_dict()["conv1.conv.weight"])
+    assert tensors["latent_mean"].shape == (96,)
+    assert tensors["latent_std"].item() > 0
+    assert (tmp_path / "weights" / "faces" / "generator" / "samples.png").exists()
 
 
 def test_rates_fall_at_the_end_and_the_anchor_after_the_start() -> None:
-    config = tiny(adversarial_images=40, cooldown_images=20, anchor_images=16)  # after 8 of regression
-    assert [config.rate_at(images) for images in (8, 28, 38, 48)] == [0.002, 0.002, 0.001, 0.0]
-    assert [config.anchor_at(images) for images in (8, 16, 24, 48)] == [1.0, 0.5, 0.0, 0.0]
+    config = tiny(adversarial_images=40, cooldown_images=20, anchor_images=16)  # after 20
+    assert [config.rate_at(images) for images in (20, 40, 50, 60)] == [0.002, 0.002, 0.001, 0.0]
+    assert [config.anchor_at(images) for images in (20, 28, 36, 60)] == [1.0, 0.5, 0.0, 0.0]
     assert tiny().rate_at(31) == 0.002
 
 
-def test_the_start_of_a_training_is_checked() -> None:
-    for changes, message in (
-        (AUTOENCODER | {"regression_images": 8}, "not with both"),
-        (AUTOENCODER | {"code_fitting": None}, "belong together"),
-        (AUTOENCODER | {"autoencoder": AUTOENCODER["autoencoder"][:1]}, "rise to 16"),  # type: ignore[index]
-    ):
+def test_the_sizes_of_the_start_are_checked() -> None:
+    for phases, message in ((PHASES[:1], "rise to 16"), (PHASES[::-1], "rise to 16"), ([], "at least 1")):
         with pytest.raises(ValueError, match=message):
-            tiny(**changes)
+            tiny(autoencoder=phases)
 
 
 def test_published_weights_are_taken_up_where_they_stopped(tmp_path: Path) -> None:
@@ -161,20 +142,21 @@ def test_published_weights_are_taken_up_where_they_stopped(tmp_path: Path) -> No
     states.export(FACES, config, tmp_path / "work", weights, "cpu", "32-true")
     taken = states.build_state(config)
     assert states.take_up_weights(weights / "faces", taken, config)
-    assert (taken["images"], taken["steps"]) == (32, 8)
+    assert (taken["images"], taken["steps"]) == (44, 11)
     for key, value in finished["average"].state_dict().items():
         assert torch.equal(taken["generator"].state_dict()[key], value)
         assert torch.equal(taken["average"].state_dict()[key], value)
-    discriminator = taken["discriminator"].state_dict()
-    for key, value in finished["discriminator"].state_dict().items():
-        torch.testing.assert_close(discriminator[key], value, rtol=1e-3, atol=1e-6)  # stored as halves
+    for name in ("discriminator", "encoder"):
+        stored = taken[name].state_dict()
+        for key, value in finished[name].state_dict().items():
+            torch.testing.assert_close(stored[key], value, rtol=1e-3, atol=1e-6)  # as halves
     # It goes on from there, and weights of another training are left alone.
     longer = config.model_copy(update={"adversarial_images": 32})
     fabric = Fabric(accelerator="cpu", devices=1, precision=config.precision)
     work = tmp_path / "longer"
     work.mkdir()
     training.fit(fabric, taken, TinyData(config.size), longer, work, FeatureMaps())  # type: ignore[arg-type]
-    assert taken["images"] == 40
+    assert taken["images"] == 52
     for other in (tiny(seed=1), tiny(recipe=2), tiny(mapping_layers=3)):
         fresh = states.build_state(other)
         assert not states.take_up_weights(weights / "faces", fresh, other)
@@ -186,18 +168,3 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     _run(tmp_path, tiny(), stop_after=0)
     with pytest.raises(ReinvertError, match="other seed"):
         _run(tmp_path, tiny(seed=1))
-
-
-def test_regression_learns_and_export_loads(tmp_path: Path) -> None:
-    config = tiny(regression_images=1200, adversarial_images=0, regression_mapping_gain=50.0, ema_images=50)
-    state = _run(tmp_path, config)
-    rows = [line.split(",")[1] for line in (tmp_path / "losses.csv").read_text().splitlines()[1:]]
-    losses = [float(value) for value in rows]
-    assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
-    states.export(FACES, config, tmp_path, tmp_path / "weights", "cpu", "32-true")
-    tensors, card = load_weights(tmp_path / "weights" / "faces" / "generator")
-    assert card.images_seen == 1200
-    assert torch.equal(tensors["generator.conv1.conv.weight"], state["average"].state_dict()["conv1.conv.weight"])
-    assert tensors["latent_mean"].shape == (96,)
-    assert tensors["latent_std"].item() > 0
-    assert (tmp_path / "weights" / "faces" / "generator" / "samples.png").exists()
