@@ -38,8 +38,8 @@ $(STAMP): pyproject.toml constraints.txt
 repro: $(STAMP)
 	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method label-samples directions
 	@$(BIN)/dvc repro --quiet render-test cells
-	@stale=$$($(BIN)/dvc repro --dry evaluate editability | \
-			sed -n -E "s/^Running stage 'evaluate@(.*)':$$/\1/p; s/^Running stage '(editability@.*)':$$/\1/p"); \
+	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml pipelines/edits/dvc.yaml | \
+			sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stage '.*:(editability@.*)':$$/\1/p"); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead $$stale; fi
 	@$(BIN)/dvc repro
 	@echo

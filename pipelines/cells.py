@@ -1,8 +1,10 @@
-"""The stage `cells`: for every run one small file that says what its scores depend on besides weights and images.
+"""The stage `cells`: small files that say what scores depend on besides weights and images.
 
-It names the source files that the run's code really imports with their SHA-256, and the arguments of its method and of
-those it starts from, at one scale. The graph compares these files: a change of one method's module, or of its steps,
-makes that method's cells out of date and leaves the others alone.
+There is one for every run: it names the source files that the run's code really imports with their SHA-256, and the
+arguments of its method and of those it starts from, at one scale. The graph compares these files: a change of one
+method's module, or of its steps, makes that method's cells out of date and leaves the others alone. And there is one
+for every further stage that all runs pass (`SHARED`), with its code and its section of the parameters: a line in each
+of the graph's entries instead of thirty, which DVC would read and write again after every stage.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ COMPUTE_NOTHING = ("methods/registry.py", "methods/encoder_task.py", "pipelines/
 COMPUTE = ("pipelines/domains/shards.py",)
 """But not this one among them, which makes floats of bytes and bytes of floats."""
 MEASURING = "pipelines/evaluate.py"
+SHARED = {"editability": "pipelines/editability.py", "inspection": "pipelines/inspection.py"}
+"""The module of each further stage of runs, by its section of the parameters."""
 
 
 def _file_of(module: str, root: Path) -> Path | None:
@@ -118,8 +122,26 @@ def cell(run: str, config: Config, root: Path = ROOT) -> dict[str, Any]:
     }
 
 
+def shared(section: str, config: Config, root: Path = ROOT) -> dict[str, Any]:
+    """What a further stage of all runs depends on besides the runs.
+
+    Args:
+        section: a name in `SHARED`.
+        config: at the scale of the runs.
+        root: folder of the source.
+    """
+    files = source_files([root / SHARED[section]], root)
+    return {
+        "scale": config.scale,
+        section: getattr(config, section),
+        "code": {name: sha256_of(root / name) for name in files},
+    }
+
+
 def write_cells(config: Config, output_dir: Path) -> list[Path]:
-    """Write <output_dir>/<scale>/<run>.json for every scale and run of params.yaml; files of other runs go.
+    """Write <output_dir>/<scale>/<run>.json for every scale and run of params.yaml, and <section>.json for `SHARED`.
+
+    Files of other runs go.
 
     Raises:
         ReinvertError: a method that starts from an unknown one, or the disk is full.
@@ -127,9 +149,10 @@ def write_cells(config: Config, output_dir: Path) -> list[Path]:
     paths = []
     for scale in config.scales:
         scaled = config.at_scale(scale)
-        for run in config.runs:
-            path = output_dir / scale / f"{run}.json"
-            atomic_write_json(path, cell(run, scaled))
+        contents = {run: cell(run, scaled) for run in config.runs} | {name: shared(name, scaled) for name in SHARED}
+        for name, content in contents.items():
+            path = output_dir / scale / f"{name}.json"
+            atomic_write_json(path, content)
             paths.append(path)
     for path in output_dir.glob("*/*.json"):
         if path not in paths:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+GRAPHS = ("dvc.yaml", "pipelines/scores/dvc.yaml", "pipelines/edits/dvc.yaml")
+"""What `dvc repro` goes through."""
 
 
 @pytest.fixture(scope="session", autouse=True)

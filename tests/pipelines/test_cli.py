@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from core.errors import ReinvertError
 from pipelines.cli import app
-from tests.conftest import ROOT
+from tests.conftest import GRAPHS, ROOT
 
 RUNNER = CliRunner()
 GENERATOR = {
@@ -271,7 +271,7 @@ def test_ahead_hands_over_runs_and_stages(project: Path, monkeypatch: pytest.Mon
 
 
 def test_every_command_of_the_graph_is_one_of_the_program_s(tmp_path: Path) -> None:
-    graphs = [yaml.safe_load((ROOT / path).read_text()) for path in ("dvc.yaml", "pipelines/reference/dvc.yaml")]
+    graphs = [yaml.safe_load((ROOT / path).read_text()) for path in (*GRAPHS, "pipelines/reference/dvc.yaml")]
     for stage in (stage for graph in graphs for stage in graph["stages"].values()):
         words = stage.get("do", stage)["cmd"].split()
         assert words[0] == "reinvert"

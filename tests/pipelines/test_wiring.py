@@ -15,10 +15,10 @@ import yaml
 from core.config import Config, load_config
 from core.errors import ReinvertError
 from pipelines import cells, inspection, wiring
-from tests.conftest import ROOT
+from tests.conftest import GRAPHS, ROOT
 
 CONFIG = load_config(ROOT / "params.yaml")
-GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+GRAPH = {name: stage for path in GRAPHS for name, stage in yaml.safe_load((ROOT / path).read_text())["stages"].items()}
 REFERENCE = yaml.safe_load((ROOT / "pipelines" / "reference" / "dvc.yaml").read_text())["stages"]
 
 
@@ -45,8 +45,7 @@ def test_every_run_s_network_is_one_that_the_graph_trains() -> None:
 @pytest.mark.parametrize(("stage", "of"), [("evaluate", "${key}"), ("inspect", "${item}")])
 def test_both_graphs_measure_alike(stage: str, of: str) -> None:
     """Another scale, folder and nothing else."""
-    default, reference = GRAPH[stage]["do"], dict(REFERENCE[stage]["do"])
-    assert reference.pop("wdir") == "../.."
+    default, reference = GRAPH[stage]["do"], REFERENCE[stage]["do"]
 
     def at_reference(text: Any) -> Any:
         if isinstance(text, dict):
@@ -186,8 +185,8 @@ def test_a_cell_names_all_that_python_imports(method: str, monkeypatch: pytest.M
 def test_the_graph_watches_all_files_that_a_cell_can_name() -> None:
     watched = tuple(GRAPH["cells"]["deps"])
     config = CONFIG.at_scale("reference")
-    for run in config.runs:
-        names = cells.cell(run, config)["code"]
+    contents = [cells.cell(run, config) for run in config.runs] + [cells.shared(name, config) for name in cells.SHARED]
+    for names in (content["code"] for content in contents):
         assert [name for name in names if not name.startswith(watched)] == []
 
 
@@ -208,4 +207,19 @@ def test_files_of_former_runs_go(tmp_path: Path) -> None:
     (tmp_path / "default" / "gone.json").write_text("{}")
     paths = cells.write_cells(config, tmp_path)
     assert sorted(tmp_path.glob("*/*.json")) == sorted(paths)
-    assert len(paths) == len(few) * 2
+    assert len(paths) == (len(few) + len(cells.SHARED)) * 2
+
+
+def test_further_stages_follow_their_parameters_and_code() -> None:
+    """And every section is one that the graph watches, of a module that is a stage's."""
+    before = {name: cells.shared(name, CONFIG.at_scale("default")) for name in cells.SHARED}
+    assert all(cells.SHARED[name] in content["code"] for name, content in before.items())
+    assert "methods/editing/mixing.py" in before["editability"]["code"]
+    assert set(cells.SHARED) <= set(GRAPH["cells"]["params"])
+    changed = CONFIG.model_copy(update={"inspection": CONFIG.inspection | {"seed": 7}}).at_scale("default")
+    assert cells.shared("editability", changed) == before["editability"]
+    assert cells.shared("inspection", changed) == before["inspection"] | {"inspection": changed.inspection}
+    # A scale may change a section.
+    assert (
+        before["editability"]["editability"] != cells.shared("editability", CONFIG.at_scale("reference"))["editability"]
+    )
