@@ -24,7 +24,6 @@ from core.weights import CARD_FILE, load_card, weights_folder
 from methods import generators
 from methods.generators import LoadedGenerator
 from methods.inverter import Inverter
-from methods.training_config import TrainingConfig
 
 if TYPE_CHECKING:
     from methods.training_task import TrainingTask
@@ -151,9 +150,6 @@ def training_task(
     """
     context = open_context(name, config, domain, weights_root, device)
     kind, arguments = _arguments(name, config)
-    training = getattr(arguments, "training", None)
-    if isinstance(training, TrainingConfig) and isinstance(arguments, BaseModel):
-        arguments = arguments.model_copy(update={"training": training.for_domain(domain)})
     return kind.training_task(arguments, context)
 
 

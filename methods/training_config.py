@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal
 
 import pydantic
 from pydantic import Field
@@ -46,8 +46,6 @@ class TrainingConfig(Strict):
     """Version of the training procedure; raised when training changes meaning."""
     steps: int = Field(ge=1)
     """Optimiser steps."""
-    domain_steps: dict[str, Annotated[int, Field(ge=1)]] = Field(default={})
-    """Steps on domains that have a budget of their own."""
     batch: int = Field(ge=1)
     """Images per step."""
     learning_rate: float = Field(gt=0)
@@ -72,7 +70,3 @@ class TrainingConfig(Strict):
     """Images at the end of the training split that are never trained on, for evaluation."""
     weights_dtype: StoredDtype = "float32"
     """How the final weights are stored."""
-
-    def for_domain(self, domain: str) -> Self:
-        """The configuration with the steps of one domain."""
-        return self.model_copy(update={"steps": self.domain_steps.get(domain, self.steps), "domain_steps": {}})

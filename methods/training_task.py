@@ -78,7 +78,7 @@ class TrainingTask(ABC):
 
     def key(self) -> str:
         """Hash of everything that decides the training, for the name of the work folder; not how it is stored."""
-        config = self.config.model_dump(exclude={"weights_dtype", "domain_steps"})
+        config = self.config.model_dump(exclude={"weights_dtype"})
         parts = (self.domain, self.name, self.architecture, self.arguments, config, self.inputs)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from core.errors import ReinvertError
@@ -29,13 +28,6 @@ def settings(**changes: Any) -> TrainingConfig:
         "evaluate_every": 4, "checkpoint_every": 3, "held_out": 4,
     }  # fmt: skip
     return TrainingConfig.model_validate(values | changes)
-
-
-def test_a_domain_may_have_steps_of_its_own() -> None:
-    config = settings(domain_steps={"churches": 6})
-    assert (config.for_domain("faces").steps, config.for_domain("churches").steps) == (10, 6)
-    with pytest.raises(ValidationError, match="greater than or equal to 1"):
-        settings(domain_steps={"churches": 0})
 
 
 class TinyTask(TrainingTask):
