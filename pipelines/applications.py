@@ -23,18 +23,14 @@ from core.errors import ReinvertError
 from core.files import atomic_write_json, atomic_write_npz, atomic_write_text
 from core.registry import unknown_name
 from methods import registry as methods_registry
-from methods.code import Code
 from methods.inverter import Inverter
 from metrics import judges
 from metrics.statistics import summarise
-from pipelines.domains.shards import to_float
 from pipelines.evaluate_provenance import versions, weights_sha256
-from pipelines.generator_quality import Pixels
 
 SCHEMA = 1
 """Version of the records."""
 COLUMNS = ("domain", "method", "metric", "setting", "value", "low", "high", "n")
-_BATCH = 32
 Scores = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -84,12 +80,6 @@ def mean_of(
     return Measured(method, metric, setting, found.mean, low, high, found.n, found.n_failed)
 
 
-def invert(inverter: Inverter, pixels: Pixels, batch: int, seed: int) -> Code:
-    """The code of images (n, H, W, 3) uint8."""
-    images = to_float(torch.from_numpy(np.ascontiguousarray(pixels)).to(inverter.generator.device))
-    return Code.concatenate([inverter.answer(part, seed) for part in images.split(batch)])
-
-
 def load_judge(domain: str, name: str, weights: Path, device: torch.device) -> nn.Module:
     """A judge of a domain.
 
@@ -97,17 +87,6 @@ def load_judge(domain: str, name: str, weights: Path, device: torch.device) -> n
         ReinvertError: its weights are missing or altered.
     """
     return judges.load(domain, name, weights).to(device)
-
-
-@torch.no_grad()
-def of_pairs(score: nn.Module, first: Pixels, second: Pixels, device: torch.device) -> Scores:
-    """(n,) of two times (n, H, W, 3) uint8 by a module that compares images in [-1, 1]."""
-    parts = []
-    for start in range(0, len(first), _BATCH):
-        place = slice(start, start + _BATCH)
-        both = [to_float(torch.from_numpy(np.ascontiguousarray(one[place])).to(device)) for one in (first, second)]
-        parts.append(score(*both).double().cpu().numpy())
-    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

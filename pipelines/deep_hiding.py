@@ -40,9 +40,7 @@ from pipelines.applications import (
     Bench,
     Flags,
     Measured,
-    invert,
     mean_of,
-    of_pairs,
     record_of,
     require_known,
     write,
@@ -50,7 +48,8 @@ from pipelines.applications import (
 from pipelines.applications_config import DeepHiding
 from pipelines.domains import shards
 from pipelines.domains.shards import to_float
-from pipelines.edit_measures import draw
+from pipelines.edit_judges import of_pairs
+from pipelines.edit_measures import draw, invert
 from pipelines.evaluate import choose_images
 from pipelines.evaluate_chunks import one_thread
 from pipelines.generator_quality import Pixels

@@ -23,6 +23,17 @@ Scores = NDArray[np.float64]
 _BATCH = 32
 
 
+@torch.no_grad()
+def of_pairs(score: nn.Module, first: Pixels, second: Pixels, device: torch.device) -> Scores:
+    """(n,) of two times (n, H, W, 3) uint8 by a module that compares images in [-1, 1]."""
+
+    def tensors(pixels: Pixels) -> Sequence[Tensor]:
+        return to_float(torch.from_numpy(np.ascontiguousarray(pixels)).to(device)).split(_BATCH)
+
+    parts = [score(a, b).double().cpu() for a, b in zip(tensors(first), tensors(second), strict=True)]
+    return np.asarray(torch.cat(parts).numpy())
+
+
 @dataclass(frozen=True)
 class EditJudges:
     """What reads images (n, H, W, 3) uint8 of a domain.
@@ -80,21 +91,13 @@ class EditJudges:
 
     def perceptual(self, first: Pixels, second: Pixels) -> Scores:
         """(n,) LPIPS between pairs of images."""
-        return self._of_pairs(self.perceptual_distance, first, second)
+        return of_pairs(self.perceptual_distance, first, second, self.device)
 
     def identities(self, first: Pixels, second: Pixels) -> Scores | None:
         """(n,) cosine between pairs of images; None where the domain shows no identities."""
-        return None if self.identity is None else self._of_pairs(self.identity, first, second)
+        return None if self.identity is None else of_pairs(self.identity, first, second, self.device)
 
     def features(self, pixels: Pixels) -> Tensor:
         """(n, d) on the CPU."""
         assert self.feature_network is not None, "the judges were loaded without features"
         return generator_quality.features_of(self.feature_network, pixels, self.device)
-
-    @torch.no_grad()
-    def _of_pairs(self, score: nn.Module, first: Pixels, second: Pixels) -> Scores:
-        def tensors(pixels: Pixels) -> Sequence[Tensor]:
-            return to_float(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)).split(_BATCH)
-
-        parts = [score(a, b).double().cpu() for a, b in zip(tensors(first), tensors(second), strict=True)]
-        return np.asarray(torch.cat(parts).numpy())

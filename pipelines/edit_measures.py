@@ -64,16 +64,16 @@ class Inverted:
     @classmethod
     def by(cls, inverter: Inverter, inputs: Pixels, judges: EditJudges, settings: Editability) -> Inverted:
         """Invert images with a method."""
-        code = invert(inverter, inputs, settings)
+        code = invert(inverter, inputs, settings.batch, settings.seed)
         unedited = draw(inverter, code, settings.batch)
         masks = judges.masks(unedited.pixels)
         return cls(inverter, inputs, code, unedited, masks, judges.attributes(unedited.pixels, masks))
 
 
-def invert(inverter: Inverter, pixels: Pixels, settings: Editability) -> Code:
+def invert(inverter: Inverter, pixels: Pixels, batch: int, seed: int) -> Code:
     """The code of images (n, H, W, 3) uint8."""
     images = to_float(torch.from_numpy(np.ascontiguousarray(pixels)).to(inverter.generator.device))
-    return Code.concatenate([inverter.answer(part, settings.seed) for part in images.split(settings.batch)])
+    return Code.concatenate([inverter.answer(part, seed) for part in images.split(batch)])
 
 
 def draw(inverter: Inverter, code: Code, batch: int, change: Callable[[Code, slice], Code] | None = None) -> Drawn:
@@ -186,7 +186,7 @@ def consistency(inverted: Inverted, direction: Tensor, judges: EditJudges, setti
         return lambda part, _: inverter.edit(part, direction, strength)
 
     there = draw(inverter, code, settings.batch, moved(gamma))
-    again = invert(inverter, there.pixels, settings)
+    again = invert(inverter, there.pixels, settings.batch, settings.seed)
     back = draw(inverter, again, settings.batch, moved(-gamma))
     offsets = (-gamma * direction).to(again.styles)
     distance = editing.code_distance(again.styles + offsets, code.styles, inverter.generator.latent_std)

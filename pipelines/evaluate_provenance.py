@@ -91,4 +91,4 @@ def machine(device: torch.device | None = None) -> str:
         import torch
 
         gpu = f", {torch.cuda.get_device_name(device)}"
-    return f"{processor}, {cores} cores{gpu}, {platform.system()} {platform.machine()}"
+    return f"{processor}, {cores} core{'s' if cores > 1 else ''}{gpu}, {platform.system()} {platform.machine()}"

@@ -35,16 +35,15 @@ from pipelines.applications import (
     Flags,
     Measured,
     Scores,
-    invert,
     mean_of,
-    of_pairs,
     record_of,
     require_known,
     write,
 )
 from pipelines.applications_config import FaceSwapping
 from pipelines.domains import shards
-from pipelines.edit_measures import FAILED_IDENTITY, draw
+from pipelines.edit_judges import of_pairs
+from pipelines.edit_measures import FAILED_IDENTITY, draw, invert
 from pipelines.evaluate_chunks import one_thread
 from pipelines.generator_quality import Pixels
 

@@ -33,6 +33,7 @@ _SAMPLE_ROWS = 8
 _FREE_TO_CHANGE = {
     "autoencoder",
     "anchor_weight",
+    "learning_rate",
     "anchor_images",
     "anchor_perceptual",
     "class_power",

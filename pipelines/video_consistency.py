@@ -31,11 +31,11 @@ from core.errors import ReinvertError
 from methods.inverter import Inverter
 from metrics.applications import CONSISTENCY_PROTOCOL, GAP_PROTOCOL, identity_consistency
 from pipelines import domains
-from pipelines.applications import Bench, Measured, Scores, invert, mean_of, record_of, require_known, write
+from pipelines.applications import Bench, Measured, Scores, mean_of, record_of, require_known, write
 from pipelines.applications_config import Videos
 from pipelines.domains.domain import Domain
 from pipelines.domains.shards import to_bytes
-from pipelines.edit_measures import FAILED_IDENTITY, draw
+from pipelines.edit_measures import FAILED_IDENTITY, draw, invert
 from pipelines.evaluate_chunks import one_thread
 from pipelines.generator_quality import Pixels, features_of
 
