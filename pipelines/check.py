@@ -3,7 +3,7 @@
 DVC shows differences of metrics but knows no thresholds, so the gate is ours. Every cell (run, metric) of the baseline
 must still be there and be no worse than its tolerance allows, in the metric's own direction. A cell that is missing,
 has no number, has more failures or counts other images than the baseline is a regression as well: a mean over easier
-images is no progress. Times are reported elsewhere and never gated.
+images is no progress, nor is one by another protocol. Times are reported elsewhere and never gated.
 
 The baseline also holds the verdicts on the papers' claims; `check_claims` compares those.
 """
@@ -25,9 +25,22 @@ from core.files import atomic_write_json, read_json_as
 from metrics import registry
 from reports.claims.judge import Verdict as ClaimVerdict
 
-Verdict = Literal["same", "better", "within tolerance", "new", "worse", "missing", "failed", "more failures", "other n"]
-REGRESSIONS: frozenset[Verdict] = frozenset({"worse", "missing", "failed", "more failures", "other n"})
-SCHEMA = 2
+Verdict = Literal[
+    "same",
+    "better",
+    "within tolerance",
+    "new",
+    "worse",
+    "missing",
+    "failed",
+    "more failures",
+    "other n",
+    "other protocol",
+]
+REGRESSIONS: frozenset[Verdict] = frozenset(
+    {"worse", "missing", "failed", "more failures", "other n", "other protocol"}
+)
+SCHEMA = 3
 
 
 class BaselineCell(BaseModel):
@@ -38,6 +51,8 @@ class BaselineCell(BaseModel):
     value: float
     n: int
     n_failed: int
+    protocol: str | None = None
+    """From schema 3 on."""
 
 
 class Baseline(BaseModel):
@@ -45,7 +60,7 @@ class Baseline(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1, 2]
+    schema_version: Literal[1, 2, 3]
     runs: dict[str, dict[str, BaselineCell]]
     claims: dict[str, dict[str, ClaimVerdict]] = {}
 
@@ -60,6 +75,8 @@ class Comparison:
     now: float | None
     tolerance: float
     verdict: Verdict
+    protocols: tuple[str | None, str | None] = (None, None)
+    """That of the baseline and that of now."""
 
     @property
     def regressed(self) -> bool:
@@ -67,6 +84,8 @@ class Comparison:
         return self.verdict in REGRESSIONS
 
     def __str__(self) -> str:
+        if self.verdict == "other protocol":
+            return f"{self.run} {self.metric}: measured by {self.protocols[1]}, the baseline by {self.protocols[0]}"
         decimals = registry.get(self.metric).decimals + 1
         return (
             f"{self.run} {self.metric}: {self.verdict} (baseline {_shown(self.baseline, decimals)}, "
@@ -102,7 +121,10 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def read_scores(results_dir: Path, run: str) -> dict[str, dict[str, Any]] | None:
-    """The tracked metrics of a run: name -> {value, n, n_failed}, value None for no number; None without results."""
+    """The tracked metrics of a run: name -> {value, n, n_failed, protocol}; None without results.
+
+    The value is None for no number, the protocol where the file is of a version that did not say it.
+    """
     path = results_dir / run / "metrics.json"
     if not path.is_file():
         return None
@@ -110,7 +132,8 @@ def read_scores(results_dir: Path, run: str) -> dict[str, dict[str, Any]] | None
     for name, entry in _read_json(path).items():
         value = entry.get("mean", entry.get("value"))
         finite = value is not None and math.isfinite(value)
-        scores[name] = {"value": value if finite else None, "n": entry["n"], "n_failed": entry["n_failed"]}
+        counts = {"n": entry["n"], "n_failed": entry["n_failed"]}
+        scores[name] = {"value": value if finite else None, **counts, "protocol": entry.get("protocol")}
     return scores
 
 
@@ -120,6 +143,8 @@ def judge(metric: str, before: BaselineCell, now: dict[str, Any] | None, toleran
         return "missing"
     if now["value"] is None:
         return "failed"
+    if before.protocol and now["protocol"] != before.protocol:
+        return "other protocol"
     if now["n_failed"] > before.n_failed:
         return "more failures"
     if now["n"] != before.n:
@@ -159,6 +184,7 @@ def compare(baseline_file: Path, results_dir: Path, tolerances: Tolerances) -> l
                     now=now["value"] if now else None,
                     tolerance=allowed[metric],
                     verdict=verdict,
+                    protocols=(before.protocol if before else None, now["protocol"] if now else None),
                 )
             )
     return comparisons

@@ -295,6 +295,8 @@ def _write(
     per_image: pd.DataFrame,
     pictures: dict[str, NDArray[Any]],
 ) -> None:
+    # A score in git says by which protocol it was measured; the record is not in git.
+    metrics = {name: entry | {"protocol": record["protocols"][name]} for name, entry in metrics.items()}
     # The record goes first and comes last: where there is one, the other files belong to it.
     (folder / "record.json").unlink(missing_ok=True)
     for name, content in (("metrics", metrics), ("timing", timing), ("curve", curve)):

@@ -24,6 +24,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
             table[name] = {"mean": value, "low": value, "high": value, "n": 96, "n_failed": 1}
         else:
             table[name] = {"value": value, "n": 96, "n_failed": 1}
+        table[name].setdefault("protocol", f"{name}/1")
     return table
 
 
@@ -94,6 +95,24 @@ def test_more_failures_are_a_regression_however_good_the_mean(folder: Path) -> N
 def test_a_mean_over_other_images_is_a_regression(folder: Path, n: int) -> None:
     put(folder, metrics(fid={"value": 1.0, "n": n, "n_failed": 0}))
     assert regressions(folder) == [("faces-w", "fid", "other n")]
+
+
+def test_a_score_by_another_protocol_is_a_regression_however_good(folder: Path) -> None:
+    put(folder, metrics(psnr={"mean": 30.0, "low": 29, "high": 31, "n": 96, "n_failed": 1, "protocol": "psnr/2"}))
+    assert regressions(folder) == [("faces-w", "psnr", "other protocol")]
+    (found,) = gate.check(folder / "baseline.json", folder / "results", TOLERANCES)
+    assert str(found) == "faces-w psnr: measured by psnr/2, the baseline by psnr/1"
+    # A file that does not say its protocol any more is no better.
+    put(folder, metrics(psnr={"mean": 30.0, "low": 29, "high": 31, "n": 96, "n_failed": 1, "protocol": None}))
+    assert regressions(folder) == [("faces-w", "psnr", "other protocol")]
+
+
+def test_a_baseline_of_before_protocols_holds_values(folder: Path) -> None:
+    baseline = json.loads((folder / "baseline.json").read_text())
+    for cell in (cell for cells in baseline["runs"].values() for cell in cells.values()):
+        del cell["protocol"]
+    (folder / "baseline.json").write_text(json.dumps(baseline | {"schema_version": 2}))
+    assert set(verdicts(folder).values()) == {"same"}
 
 
 def test_a_new_run_is_shown_and_passes(folder: Path) -> None:

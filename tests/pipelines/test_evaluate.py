@@ -107,8 +107,8 @@ def test_writes_what_the_architecture_promises(tools: Tools, tmp_path: Path) -> 
         entry = metrics[metric.name]
         assert entry["mean"] == pytest.approx(per_image[metric.name].mean(), rel=1e-12)
         assert entry["low"] <= entry["mean"] <= entry["high"]
-        assert (entry["n"], entry["n_failed"]) == (IMAGES, 0)
-    assert set(metrics["fid"]) == {"value", "n", "n_failed"}
+        assert (entry["n"], entry["n_failed"], entry["protocol"]) == (IMAGES, 0, metric.protocol)
+    assert set(metrics["fid"]) == {"value", "n", "n_failed", "protocol"}
 
     curve = json.loads((out / "curve.json").read_text())
     assert curve["steps"] == [0, 10, 20]
@@ -305,8 +305,15 @@ def test_a_method_that_fails_everywhere_is_a_recorded_result(
     assert record["status"] == "failed"
     assert reason in record["reason"]
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["l2"] == {"mean": None, "low": None, "high": None, "n": IMAGES, "n_failed": IMAGES}
-    assert metrics["kid"] == {"value": None, "n": IMAGES, "n_failed": IMAGES}
+    assert metrics["l2"] == {
+        "mean": None,
+        "low": None,
+        "high": None,
+        "n": IMAGES,
+        "n_failed": IMAGES,
+        "protocol": registry.get("l2").protocol,
+    }
+    assert metrics["kid"] == {"value": None, "n": IMAGES, "n_failed": IMAGES, "protocol": registry.get("kid").protocol}
     assert pd.read_parquet(out / "per_image.parquet")["failed"].all()
     assert (out / "timing.json").exists()
 
