@@ -95,7 +95,7 @@ _group(
     "Train a network, or go on training it.",
     {"generator": train.generator, "judge": train.judge, "method": train.method, "methods": train.methods},
 )
-_group("measure", "Measure a network.", {"generator": measure.generator})
+_group("measure", "Measure a network.", {"generator": measure.generator, "parameters": measure.parameters})
 _group("label", "Label what a generator draws.", {"samples": edit.label_samples})
 _group(
     "apply",

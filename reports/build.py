@@ -35,7 +35,7 @@ from reports import (
 )
 from reports.claims import chapters, judged
 from reports.claims.ablated import read_ablated
-from reports.claims.measured import ABLATIONS, digest, evidence, paper_scale
+from reports.claims.measured import ABLATIONS, digest, evidence, paper_scale, with_published_sizes
 from reports.claims.record import FILE as VERDICTS_FILE
 from reports.claims.record import write_record
 from reports.model import Report, Table, numbered, text
@@ -117,8 +117,11 @@ def build_report(
     material = replace(
         material, drawn=material.drawn | frozenset(drawn) | frontpage.draw(material, figures, FULL_WIDTH)
     )
+    own = paper_scale(results_dir)
     claims = judged.judge_all(
-        evidence(runs, results_dir, config.domains, config.cut_short), paper_scale(results_dir), ablated
+        with_published_sizes(evidence(runs, results_dir, config.domains, config.cut_short), own),
+        own,
+        replace(ablated, evidence=with_published_sizes(ablated.evidence, own)),
     )
     chapters.draw(claims, figures, FULL_WIDTH)
     inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)

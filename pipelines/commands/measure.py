@@ -68,6 +68,16 @@ def generator(
 
 
 @flat
+def parameters(
+    out: Annotated[Path, typer.Option("--out", help="The CSV file.")] = Path("results/paper-scale/e2style/cells.csv"),
+) -> None:
+    """Count the weights of the published networks, built at full size without memory."""
+    from pipelines.count_parameters import count_parameters
+
+    count_parameters(out)
+
+
+@flat
 def evaluate(
     run: RunName,
     options: Measuring,

@@ -89,6 +89,8 @@ class Evidence:
     published: bool = False
     known: frozenset[str] = frozenset()
     """Domains of the suite, those without runs included."""
+    published_sizes: bool = False
+    """Whether parameters are those of networks of their published size."""
 
     def find(self, domain: str, method: str, metric: str, setting: str = "") -> Value | Missing:
         """The number in a cell, derived from others where metrics.yaml says how, or why there is none."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from reports.read import Run
 TABLE = "cells.csv"
 ABLATIONS = "ablations"
 """Below results/: what was collected of ablations, judged apart (`reports.claims.ablated`)."""
+PARAMETERS = "params_millions"
 TIME_FACTOR = 3**0.5
 """A time is known up to this factor either way: the same optimisation took 2.5 s on an idle and 6.6 s on a busy
 machine, where an encoder took as long as before, and a verdict must not turn on that."""
@@ -125,6 +126,25 @@ def _tables(results_dir: Path) -> list[Path]:
     return sorted(path for path in results_dir.rglob(TABLE) if path.parent.parent != results_dir / PAPER_SCALE)
 
 
+def with_published_sizes(found: Evidence, own: Mapping[str, Mapping[Cell, Value]]) -> Evidence:
+    """The same with the parameters that the methods' networks have at their published size.
+
+    The small networks' are no evidence: which of two is larger depends on how each was made small. As long as nothing
+    was counted at full size, everything stays.
+
+    Args:
+        found: from `evidence`, or of ablations.
+        own: from `paper_scale`.
+    """
+    counts = {cell: value for cells in own.values() for cell, value in cells.items() if cell.metric == PARAMETERS}
+    if not counts:
+        return found
+    with_numbers = {(cell.domain, cell.method) for cell in found.cells}
+    kept = {cell: value for cell, value in found.cells.items() if cell.metric != PARAMETERS}
+    kept |= {cell: value for cell, value in counts.items() if (cell.domain, cell.method) in with_numbers}
+    return replace(found, cells=kept, published_sizes=True)
+
+
 def paper_scale(results_dir: Path) -> dict[str, dict[Cell, Value]]:
     """What was measured as the papers did, by paper.
 
@@ -149,7 +169,7 @@ def of_run(run: Run, cut_short: bool = False) -> dict[Cell, Value]:
             value = Value(**{**value.__dict__, "scores": run.per_image[name]})
         cells[Cell(run.domain, run.method, name)] = value
     seconds, parameters = run.timing.get("seconds_per_image_batch_1"), run.timing.get("parameters")
-    for name, number in (("seconds_per_image", seconds), ("params_millions", parameters and parameters / 1e6)):
+    for name, number in (("seconds_per_image", seconds), (PARAMETERS, parameters and parameters / 1e6)):
         if number is not None:
             value = valued(float(number), None, None, name, None)
             steps = (run.record.get("arguments") or {}).get("steps")

@@ -154,6 +154,8 @@ def measured_table(layout: Layout, measured: Evidence) -> Table | None:
     nowhere = [name for name in dict.fromkeys(left_out) if all(place.method != name for place in shown)]
     if nowhere:
         notes.append(f"Not measured: {', '.join(nowhere)}.")
+    if measured.published_sizes and any(place.metric == "params_millions" for place in shown):
+        notes.append("Parameters are those of the networks at their published size, counted in our classes.")
     notes += _provenance(shown)
     unranked = {place.metric for place, found in shown.items()
                 if place.metric in OF_SETS and (found.n is None or found.n < SET_RANK)}  # fmt: skip

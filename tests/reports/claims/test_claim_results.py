@@ -225,6 +225,28 @@ def test_paper_scale_stays_out_of_the_embedded_evidence(tmp_path):
         measured.paper_scale(tmp_path)
 
 
+def test_parameters_are_those_of_the_published_sizes_where_they_were_counted(tmp_path):
+    found = Evidence(domains=["faces"])
+    for method in ("e2style/1-stage", "psp", "hfgi"):
+        found.cells[Cell("faces", method, "params_millions")] = rounded(3.0, "params_millions")
+    found.cells[Cell("faces", "psp", "ssim")] = found.cells[Cell("faces", "e2style/1-stage", "ssim")] = rounded(
+        0.5, "ssim"
+    )
+    assert measured.with_published_sizes(found, {}) is found
+    put(tmp_path, "faces,psp,params_millions,,267.1,,,\nfaces,e4e,params_millions,,267.1,,,\n"
+                  "faces,e2style/1-stage,params_millions,,98.03,,,\n", "paper-scale/e2style")  # fmt: skip
+    full = measured.with_published_sizes(found, measured.paper_scale(tmp_path))
+    assert full.find("faces", "psp", "params_millions").value == 267.1
+    assert full.find("faces", "psp", "ssim").value == 0.5
+    # Neither a small network's number beside a large one's, nor a line for what was not measured.
+    for method in ("hfgi", "e4e"):
+        assert isinstance(full.find("faces", method, "params_millions"), Missing)
+    table = paper_tables.measured_table(layout("e2style-i"), full)
+    assert "Parameters are those of the networks at their published size" in " ".join(
+        span.text for note in table.notes for span in note
+    )
+
+
 def layout(name):
     return next(one for one in paper_tables.read_layouts() if one.identifier == name)
 
