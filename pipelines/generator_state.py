@@ -14,7 +14,7 @@ from torch import Tensor
 
 from core.errors import ReinvertError
 from core.files import atomic_path
-from core.weights import CARD_FILE, WeightsCard, code_version, load_card, load_weights, save_weights
+from core.weights import CARD_FILE, StoredDtype, WeightsCard, code_version, load_card, load_weights, save_weights
 from methods.networks.discriminator import Discriminator
 from methods.networks.stylegan2 import Generator
 from pipelines.autoencoder import CodeEncoder
@@ -205,15 +205,15 @@ def export(
         "precision": precision,
         "code_version": code_version(),
     }
-    halves: list[tuple[str, str, dict[str, Any]]] = [
-        ("discriminator", "stylegan2-discriminator", {"size": config.size, "channels": channels}),
-        ("encoder", "code-encoder", {"size": config.size, "style_dim": config.style_dim}),
-    ]
-    for name, architecture, arguments in halves:  # they only train
-        network = state[name].state_dict()
-        folder = weights_dir / domain.name / ("code-encoder" if name == "encoder" else name)
-        card = WeightsCard(name=folder.name, architecture=architecture, arguments=arguments, dtype="float16", **common)
-        save_weights(folder, network, card)
+    # These only train: the encoder's codes may be coarser than the discriminator's verdicts.
+    helpers: list[tuple[str, str, str, dict[str, Any], StoredDtype]] = [
+        ("discriminator", "discriminator", "stylegan2-discriminator", {"size": config.size, "channels": channels},
+         "float16"),
+        ("encoder", "code-encoder", "code-encoder", {"size": config.size, "style_dim": config.style_dim}, "int8"),
+    ]  # fmt: skip
+    for key, name, architecture, arguments, dtype in helpers:
+        card = WeightsCard(name=name, architecture=architecture, arguments=arguments, dtype=dtype, **common)
+        save_weights(weights_dir / domain.name / name, state[key].state_dict(), card)
     tensors = {f"generator.{key}": value for key, value in average.state_dict().items()}
     folder = weights_dir / domain.name / "generator"
     save_samples(average, folder / "samples.png")

@@ -146,10 +146,11 @@ def test_published_weights_are_taken_up_where_they_stopped(tmp_path: Path) -> No
     for key, value in finished["average"].state_dict().items():
         assert torch.equal(taken["generator"].state_dict()[key], value)
         assert torch.equal(taken["average"].state_dict()[key], value)
-    for name in ("discriminator", "encoder"):
-        stored = taken[name].state_dict()
-        for key, value in finished[name].state_dict().items():
-            torch.testing.assert_close(stored[key], value, rtol=1e-3, atol=1e-6)  # as halves
+    for key, value in finished["discriminator"].state_dict().items():
+        torch.testing.assert_close(taken["discriminator"].state_dict()[key], value, rtol=1e-3, atol=1e-6)  # as halves
+    for key, value in finished["encoder"].state_dict().items():  # as whole numbers up to 127: half a step at most
+        step = float(value.abs().max()) / 127
+        torch.testing.assert_close(taken["encoder"].state_dict()[key], value, rtol=0, atol=step / 2 + 1e-6)
     # It goes on from there, and weights of another training are left alone.
     longer = config.model_copy(update={"adversarial_images": 32})
     fabric = Fabric(accelerator="cpu", devices=1, precision=config.precision)
