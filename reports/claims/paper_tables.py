@@ -107,7 +107,10 @@ def published_table(layout: Layout, published: Sequence[Published], own: Mapping
         if (one.paper, one.table) == (layout.paper, layout.table)
     }
     beside: Lookup | None = None
-    if own:
+    body = Body(columns=layout.columns, groups=layout.groups)
+    places = {_place(layout, group, row, column) for group in body.groups for row in group.rows
+              for column in body.columns}  # fmt: skip
+    if own and places & own.keys():
 
         def measured_here(place: Place) -> tuple[float, str] | None:
             return (own[place].value, own[place].text.split(" [")[0]) if place in own else None
@@ -116,8 +119,7 @@ def published_table(layout: Layout, published: Sequence[Published], own: Mapping
     notes = [f"Published: {layout.printed}", "Best in **bold** and second best underlined among all methods that the "
              "table compares, marked by this report as printed; ties share the mark."]  # fmt: skip
     if beside:
-        notes.append("Columns `ours`: measured here at the paper's scale, with its protocols.")
-    body = Body(columns=layout.columns, groups=layout.groups)
+        notes.append("Columns `ours`: measured here at the paper's scale.")
     return _table(layout, body, printed.get, beside, f"published-{layout.identifier}",
                   f"{place_of(layout.paper, layout.table)}, **as published**. {layout.caption}", notes)  # fmt: skip
 

@@ -368,7 +368,8 @@ def test_a_wrong_argument_is_named(tmp_path: Path, root: Path) -> None:
 def test_describe_says_what_differs_and_suggests_near_names() -> None:
     words = describe.describe_variant("e2style/down-8", ABLATIONS, BASE)
     assert "encoder.levels: [3] instead of (3, 2, 1)" in words
-    assert "with 2 steps of training instead of 3200" in words
+    steps = BASE.methods["e2style/1-stage"].arguments["training"]["steps"]
+    assert f"with 2 steps of training instead of {steps}" in words
     assert "the same as hyperinverter;" in describe.describe_variant("hyperinverter/hidden-32", ABLATIONS, BASE)
     beside = describe.variants_beside(ROOT / "params.yaml")
     assert "e2style/down-8" in beside

@@ -21,6 +21,8 @@ GENERATOR = {
     "size": 64,
     "channels": {4: 8, 8: 8, 16: 8, 32: 8, 64: 8},
     "batch": 4,
+    "autoencoder": [{"size": 64, "images": 8, "learning_rate": 0.01}],
+    "code_fitting": {"steps": 2, "learning_rate": 1.0},
     "adversarial_images": 8,
 }
 
