@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help setup repro reference ablations retrain test conformance benchmark lint
 
 help:
-	@echo "make repro         render, invert, measure, report (about 15 minutes the first time)"
+	@echo "make repro         render, invert, measure, report (about 20 minutes the first time)"
 	@echo "make reference     the same at full scale, into reports/reference (hours on a CPU)"
 	@echo "make ablations     train and measure the papers' ablations, then report (hours on a CPU)"
 	@echo "make retrain       train every network anew, then the same (hours on a CPU)"
@@ -38,7 +38,7 @@ $(STAMP): pyproject.toml constraints.txt
 repro: $(STAMP)
 	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method label-samples directions
 	@$(BIN)/dvc repro --quiet render-test cells
-	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml pipelines/edits/dvc.yaml | \
+	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml:evaluate pipelines/edits/dvc.yaml:editability | \
 			sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stage '.*:(editability@.*)':$$/\1/p"); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead $$stale; fi
 	@$(BIN)/dvc repro
