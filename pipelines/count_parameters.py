@@ -25,10 +25,10 @@ from methods.e2style import styles_per_head
 from methods.networks.e2style import StageEncoder
 from methods.networks.encoders import PUBLISHED, PUBLISHED_RESNET, GradualStyleEncoder
 from methods.networks.idinvert import InDomainEncoder
+from pipelines.applications import COLUMNS
 
 STYLES: Mapping[str, int] = {"faces": 18, "cats": 14, "churches": 14, "horses": 14, "cars": 16}
 """Of the generators that the papers invert, of 1024, 256 and 512 pixels."""
-COLUMNS = ("domain", "method", "metric", "setting", "value", "low", "high", "n")
 _SIZE, _STYLE_DIM = 256, 512
 _UNITS = (3, 4, 14, 0)
 """Of the stages of E2Style's body that run."""

@@ -18,11 +18,15 @@ from core.config import Strict, validated
 from reports.claims import names
 from reports.claims.evidence import OF_SETS, Evidence, Value
 from reports.claims.evidence import Cell as Place
+from reports.claims.measured import PARAMETERS
 from reports.claims.published import Published, place_of
 from reports.claims.statements import PAPERS, read_yaml
 from reports.model import Cell, Column, Row, Table, text
 from reports.ranking import Mark, marks
 from reports.tabulate import SET_RANK
+
+OURS = "ours"
+"""Heads a column of numbers measured at paper scale, beside the published ones."""
 
 
 class Selector(Strict):
@@ -107,10 +111,7 @@ def published_table(layout: Layout, published: Sequence[Published], own: Mapping
         if (one.paper, one.table) == (layout.paper, layout.table)
     }
     beside: Lookup | None = None
-    body = Body(columns=layout.columns, groups=layout.groups)
-    places = {_place(layout, group, row, column) for group in body.groups for row in group.rows
-              for column in body.columns}  # fmt: skip
-    if own and places & own.keys():
+    if own:
 
         def measured_here(place: Place) -> tuple[float, str] | None:
             return (own[place].value, own[place].text.split(" [")[0]) if place in own else None
@@ -118,10 +119,13 @@ def published_table(layout: Layout, published: Sequence[Published], own: Mapping
         beside = measured_here
     notes = [f"Published: {layout.printed}", "Best in **bold** and second best underlined among all methods that the "
              "table compares, marked by this report as printed; ties share the mark."]  # fmt: skip
-    if beside:
-        notes.append("Columns `ours`: measured here at the paper's scale.")
-    return _table(layout, body, printed.get, beside, f"published-{layout.identifier}",
-                  f"{place_of(layout.paper, layout.table)}, **as published**. {layout.caption}", notes)  # fmt: skip
+    body = Body(columns=layout.columns, groups=layout.groups)
+    table = _table(layout, body, printed.get, beside, f"published-{layout.identifier}",
+                   f"{place_of(layout.paper, layout.table)}, **as published**. {layout.caption}", notes)  # fmt: skip
+    if all(column.label != OURS for column in table.columns):
+        return table
+    ours = text(f"Columns `{OURS}`: measured here at the paper's scale.")
+    return table.model_copy(update={"notes": [*table.notes, ours]})
 
 
 def measured_table(layout: Layout, measured: Evidence) -> Table | None:
@@ -156,7 +160,7 @@ def measured_table(layout: Layout, measured: Evidence) -> Table | None:
     nowhere = [name for name in dict.fromkeys(left_out) if all(place.method != name for place in shown)]
     if nowhere:
         notes.append(f"Not measured: {', '.join(nowhere)}.")
-    if measured.published_sizes and any(place.metric == "params_millions" for place in shown):
+    if measured.published_sizes and any(place.metric == PARAMETERS for place in shown):
         notes.append("Parameters are those of the networks at their published size, counted in our classes.")
     notes += _provenance(shown)
     unranked = {place.metric for place, found in shown.items()
@@ -216,7 +220,7 @@ def _table(layout: Layout, body: Body, lookup: Lookup, beside: Lookup | None, id
         columns.append(_column(column, embedded))
         if twice:
             columns.append(
-                _column(column, embedded).model_copy(update={"key": columns[-1].key + "_ours", "label": "ours"})
+                _column(column, embedded).model_copy(update={"key": columns[-1].key + "_ours", "label": OURS})
             )
     rows: list[Row] = []
     lines = iter(grid)

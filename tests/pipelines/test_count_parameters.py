@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from methods.networks.layers import EqualLinear
-from pipelines.count_parameters import COLUMNS, STYLES, count_parameters, networks, parameters
+from pipelines.applications import COLUMNS
+from pipelines.count_parameters import STYLES, count_parameters, networks, parameters
 from reports.claims.measured import read_table
 from tests.conftest import ROOT
 
