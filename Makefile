@@ -35,11 +35,13 @@ $(STAMP): pyproject.toml constraints.txt
 # there is made. In one command (`dvc repro --pull`) the result is the same, but DVC then warns about every picture and
 # score that is made here and was never meant to be fetched. DVC runs one stage after another, each in a process of its
 # own: the runs that are out of date are measured before, by one process per core, and it collects them.
+FETCHED := train-generator train-judge train-method label-samples directions
+STALE := sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stage '.*:(editability@.*)':$$/\1/p"
+
 repro: $(STAMP)
-	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method label-samples directions
+	@$(BIN)/dvc repro --quiet --pull $(FETCHED)
 	@$(BIN)/dvc repro --quiet render-test cells
-	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml:evaluate pipelines/edits/dvc.yaml:editability | \
-			sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stage '.*:(editability@.*)':$$/\1/p"); \
+	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml:evaluate pipelines/edits/dvc.yaml:editability | $(STALE)); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead $$stale; fi
 	@$(BIN)/dvc repro
 	@echo
@@ -48,9 +50,13 @@ repro: $(STAMP)
 
 # Every cell at the scale `reference` of params.yaml. Commit pipelines/reference/dvc.lock, reference/ and
 # reports/reference/ with it; `reinvert check` holds later changes against reports/reference/baseline.json.
+REFERENCE := pipelines/reference/dvc.yaml
 reference: $(STAMP)
-	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method
-	@$(BIN)/dvc repro pipelines/reference/dvc.yaml
+	@$(BIN)/dvc repro --quiet --pull $(FETCHED)
+	@$(BIN)/dvc repro --quiet render-test cells
+	@stale=$$($(BIN)/dvc repro --dry $(REFERENCE):evaluate $(REFERENCE):editability | $(STALE)); \
+		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead --scale reference --results reference $$stale; fi
+	@$(BIN)/dvc repro $(REFERENCE)
 	@echo
 	@echo "The report: $(CURDIR)/reports/reference/report.pdf"
 

@@ -57,21 +57,25 @@ def kind_of(before: Verdict, now: Verdict) -> Kind:
     return "undecided" if now == "inconclusive" else "flipped"
 
 
-def _record(baseline_file: Path, results_dir: Path, runs: Iterable[str]) -> Record | None:
+def _record(baseline_file: Path, results_dir: Path, runs: Iterable[str], shared_dir: Path | None) -> Record | None:
     path = baseline_file.parent / FILE
     record = read_record(path)
-    if record is not None and record.scores_sha256 != digest(results_dir, runs):
+    if record is not None and record.scores_sha256 != digest(results_dir, runs, shared_dir):
         raise ReinvertError(f"the verdicts in '{path}' are not of the scores in '{results_dir}'; run 'reinvert report'")
     return record
 
 
-def verdicts_now(baseline_file: Path, results_dir: Path, runs: Iterable[str]) -> dict[str, dict[str, Verdict]]:
+def verdicts_now(
+    baseline_file: Path, results_dir: Path, runs: Iterable[str], shared_dir: Path | None = None
+) -> dict[str, dict[str, Verdict]]:
     """The verdicts to hold later reports to: claim -> domain -> verdict, without claims that nothing is measured for.
+
+    What is the same at every scale lies in shared_dir, or in results_dir as well.
 
     Raises:
         ReinvertError: the record of verdicts is damaged or belongs to other scores.
     """
-    record = _record(baseline_file, results_dir, runs)
+    record = _record(baseline_file, results_dir, runs, shared_dir)
     if record is None:
         return {}
     measured: dict[str, dict[str, Verdict]] = {
@@ -81,7 +85,9 @@ def verdicts_now(baseline_file: Path, results_dir: Path, runs: Iterable[str]) ->
     return {claim: domains for claim, domains in measured.items() if domains}
 
 
-def compare(baseline: Baseline, baseline_file: Path, results_dir: Path, runs: Iterable[str]) -> list[Change]:
+def compare(
+    baseline: Baseline, baseline_file: Path, results_dir: Path, runs: Iterable[str], shared_dir: Path | None = None
+) -> list[Change]:
     """Every verdict of the baseline, and those that are new, in the order of claim and domain.
 
     A baseline without verdicts asks for none, so nothing is compared.
@@ -91,7 +97,7 @@ def compare(baseline: Baseline, baseline_file: Path, results_dir: Path, runs: It
     """
     if not baseline.claims:
         return []
-    record = _record(baseline_file, results_dir, runs)
+    record = _record(baseline_file, results_dir, runs, shared_dir)
     if record is None:
         raise ReinvertError(f"no verdicts at '{baseline_file.parent / FILE}'; run 'reinvert report'")
     changes = []

@@ -28,6 +28,8 @@ CODE = (
     "pipelines/domains/shards.py",
 )
 """Our code that a chunk's numbers pass through."""
+UNTOUCHED = ("code-encoder",)
+"""Networks of a domain that no run loads: what a generator's training goes on from."""
 
 
 def method_chain(method: str, config: Config) -> dict[str, dict[str, Any]]:
@@ -42,11 +44,11 @@ def method_chain(method: str, config: Config) -> dict[str, dict[str, Any]]:
 
 
 def weights_sha256(weights_root: Path, domain: str, method: str, config: Config) -> dict[str, str]:
-    """SHA-256 of every network a run can touch, by name: all of the domain's but those of other methods."""
-    other_methods = set(config.methods) - set(method_chain(method, config))
+    """SHA-256 of every network a run can touch, by name: all of the domain's but `UNTOUCHED` and other methods'."""
+    others = {*UNTOUCHED, *config.methods} - set(method_chain(method, config))
     folders = sorted(path.parent for path in (weights_root / domain).glob(f"*/{CARD_FILE}"))
     cards = [load_card(folder) for folder in folders]
-    return {card.name: card.sha256 for card in cards if card.name not in other_methods}
+    return {card.name: card.sha256 for card in cards if card.name not in others}
 
 
 def code_sha256() -> str:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 from tqdm import tqdm
 
 from pipelines import domains
 from pipelines.domains import Domain
 from pipelines.domains.shards import to_bytes
-from reports.pictures import GAP, INK, arrange, font_of, save
+from reports.pictures import arrange
 from reports.read import Pixels
+from reports.sheet import GAP, INK, Sheet, width_of
 
 COLUMNS = 8
 LETTERS = 20
@@ -42,14 +42,14 @@ LABEL_COLORS = (
 )  # fmt: skip
 
 
-def random_grid(domain: Domain, rows: int = 6) -> Image.Image:
+def random_grid(domain: Domain, rows: int = 6) -> Sheet:
     """Training images, evenly spread over the split (neighbours may show one person)."""
     images = _drawn(domain, "train", _spread(torch.arange(domain.split_size("train")), rows * COLUMNS))[0]
     lines = [("", images[k : k + COLUMNS]) for k in range(0, len(images), COLUMNS)]
-    return arrange(lines, [False] * COLUMNS, [[]] * COLUMNS, enlargement=2)
+    return arrange(lines, [[]] * COLUMNS, enlargement=2)
 
 
-def varied_grid(domain: Domain) -> Image.Image:
+def varied_grid(domain: Domain) -> Sheet:
     """One number of one image per row, from the lower end of its range to the upper."""
     index, names = VARIED.get(domain.name, (0, domain.uniform_names[:ROWS_VARIED]))
     row = domain.uniforms_of_split("train", torch.tensor([index]))
@@ -58,10 +58,10 @@ def varied_grid(domain: Domain) -> Image.Image:
         steps = row.repeat(STEPS, 1)
         steps[:, domain.uniform_names.index(name)] = torch.linspace(0.02, 0.98, STEPS)
         lines.append((name.replace("_", " "), _pixels(domain.draw(steps)[0])))
-    return arrange(lines, [False] * STEPS, [[]] * STEPS, LETTERS, enlargement=2)
+    return arrange(lines, [[]] * STEPS, LETTERS, enlargement=2)
 
 
-def mask_grid(domain: Domain, pairs: int = 2) -> Image.Image:
+def mask_grid(domain: Domain, pairs: int = 2) -> Sheet:
     """Test images that training could have shown above their labels, with a legend."""
     marked = domain.attributes("test", torch.arange(domain.split_size("test")))["out_of_distribution"]
     images, labels = _drawn(domain, "test", _spread((~marked).nonzero().flatten(), pairs * COLUMNS))
@@ -70,17 +70,17 @@ def mask_grid(domain: Domain, pairs: int = 2) -> Image.Image:
     for first in range(0, len(images), COLUMNS):
         lines.append(("", images[first : first + COLUMNS]))
         lines.append(("", [colors[mask] for mask in labels[first : first + COLUMNS]]))
-    return _with_legend(arrange(lines, [False] * COLUMNS, [[]] * COLUMNS, enlargement=2), domain.label_names)
+    return _with_legend(arrange(lines, [[]] * COLUMNS, enlargement=2), domain.label_names)
 
 
-def unusual_grid(domain: Domain) -> Image.Image:
+def unusual_grid(domain: Domain) -> Sheet:
     """The first test images of each kind that training never shows, one kind to a row."""
     truth = domain.attributes("test", torch.arange(domain.split_size("test")))
     lines = []
     for name in unusual_kinds(domain):
         indices = truth[name].nonzero().flatten()[:COLUMNS]
         lines.append((name.replace("_", " "), _drawn(domain, "test", indices)[0]))
-    return arrange(lines, [False] * COLUMNS, [[]] * COLUMNS, LETTERS, enlargement=2)
+    return arrange(lines, [[]] * COLUMNS, LETTERS, enlargement=2)
 
 
 def unusual_kinds(domain: Domain) -> list[str]:
@@ -115,7 +115,7 @@ def draw_all(name: str, out: Path) -> list[Path]:
     paths = []
     for kind, picture in pictures.items():
         paths.append(out / f"{name}-{kind}.png")
-        save(picture(domain), paths[-1])
+        picture(domain).save_png(paths[-1])
     return paths
 
 
@@ -138,21 +138,17 @@ def _spread(candidates: Tensor, count: int) -> Tensor:
     return candidates[:: len(candidates) // count][:count]
 
 
-def _with_legend(picture: Image.Image, names: tuple[str, ...]) -> Image.Image:
-    """The picture over coloured squares with the names of the labels, in as many lines as they need."""
-    font, height = font_of(LETTERS), LETTERS + 12
-    places, left, line = [], GAP, 0
-    for name in names:
-        width = int(font.getlength(name)) + LETTERS + 34
-        if left + width > picture.width and left > GAP:
-            left, line = GAP, line + 1
-        places.append((left, line))
+def _with_legend(sheet: Sheet, names: tuple[str, ...]) -> Sheet:
+    """The sheet with coloured squares and the names of the labels below, in as many lines as they need."""
+    height = LETTERS + 12
+    left, top = GAP, sheet.height + 4
+    for k, name in enumerate(names):
+        width = width_of(name, LETTERS) + LETTERS + 34
+        if left + width > sheet.width and left > GAP:
+            left, top = GAP, top + height
+        sheet.patch(left, top, left + LETTERS, top + LETTERS, INK)
+        sheet.patch(left + 1, top + 1, left + LETTERS - 1, top + LETTERS - 1, LABEL_COLORS[k % len(LABEL_COLORS)])
+        sheet.words(left + LETTERS + 8, top + LETTERS // 2, name, LETTERS, "start", "middle")
         left += width
-    canvas = Image.new("RGB", (picture.width, picture.height + (line + 1) * height + 4), "white")
-    canvas.paste(picture, (0, 0))
-    draw = ImageDraw.Draw(canvas)
-    for k, (name, (x, row)) in enumerate(zip(names, places, strict=True)):
-        y = picture.height + row * height + 4
-        draw.rectangle((x, y, x + LETTERS, y + LETTERS), fill=LABEL_COLORS[k % len(LABEL_COLORS)], outline=INK)
-        draw.text((x + LETTERS + 8, y + LETTERS // 2), name, font=font, fill=INK, anchor="lm")
-    return canvas
+    sheet.height = top + height
+    return sheet

@@ -113,7 +113,6 @@ def _figure(identifier: str, domain: str) -> Figure:
                      "and 5 have 16 px, 6 and 7 have 32. Left the mean error over all images, then reconstructions "
                      "with their errors."),
         alternative="Rows of reconstructions for every K under the input images",
-        vector=True,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from reports.drawing import PALETTE, STYLE
 from reports.drawing import save as save_drawing
 from reports.model import Block, Cell, Column, Figure, Heading, Pair, Row, Table, text
-from reports.pictures import arrange, save
+from reports.pictures import arrange
 from reports.read_applications import Applied
 from reports.tabulate import plain
 
@@ -80,7 +80,7 @@ def _pictures(
         name = f"{one.application}-{one.domain}-pictures"
         count = len(one.pictures[rows[0][0]])
         grid = [(words, list(one.pictures[key])) for key, words in rows]
-        save(arrange(grid, [False] * count, [[]] * count, LETTERS), folder / f"{name}.png")
+        arrange(grid, [[]] * count, LETTERS).save(folder, name)
         figures.append(Figure(identifier=name, caption=text(caption.format(one.domain)),
                               alternative=alternative.format(one.domain)))  # fmt: skip
     return figures
@@ -267,7 +267,6 @@ def video_plot(one: Applied, folder: Path, width: float) -> Figure:
             "dashed line is the source's mean. Look for: Feature-Style's diamond nearest to the line."
         ),
         alternative="Horizontal box plots of identity consistency, the source on top, then one method per line",
-        vector=True,
     )  # fmt: skip
 
 
@@ -278,7 +277,7 @@ def _frames(one: Applied, folder: Path) -> list[Figure]:
     grid = [(words, list(one.pictures[key][0])) for key, words in order]
     count = len(grid[0][1])
     captions = [[f"frame {number}"] for number in range(count)]
-    save(arrange(grid, [False] * count, captions, LETTERS), folder / "videos-frames.png")
+    arrange(grid, captions, LETTERS).save(folder, "videos-frames")
     return [Figure(
         identifier="videos-frames",
         caption=text(f"The first video on **{one.domain}** and what each method makes of it, frame by frame."),

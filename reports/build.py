@@ -18,7 +18,7 @@ from PIL import Image
 
 from core.config import Config
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_text
+from core.files import atomic_write_text
 from reports import (
     ablations,
     applying,
@@ -43,6 +43,7 @@ from reports.read import Generator, Run, read_cards, read_generators, read_runs
 from reports.read_applications import read_applied
 from reports.read_edits import read_directions, read_edits
 from reports.read_inspection import read_inspections
+from reports.sheet import Sheet
 
 FULL_WIDTH = 6.85
 """Text width of the PDF in inches."""
@@ -69,18 +70,19 @@ class ReportPaths:
 
 
 def build_report(
-    config: Config, results_dir: Path, weights_root: Path, output_dir: Path, generators_dir: Path | None = None
+    config: Config, results_dir: Path, weights_root: Path, output_dir: Path, shared_dir: Path | None = None
 ) -> ReportPaths:
     """Write the report about every run of the configuration, those that failed included.
 
     Args:
         config: says which runs there should be, at which scale.
-        results_dir: holds <run>/ and directions/<domain>/ as docs/architecture.md describes them.
+        results_dir: holds <run>/ as docs/architecture.md describes them.
         weights_root: holds <domain>/<network>/card.json and, of <domain>/generator/, samples.png and training.csv, if
             there are any.
         output_dir: gets report.md, report.pdf, claims.json, figures/ and tables/; what older reports left in the latter
             two goes.
-        generators_dir: holds <domain>/ of the measured generators; None for results_dir/generators.
+        shared_dir: holds what is the same at every scale: ablations/, applications/, directions/<domain>/,
+            generators/<domain>/, paper-scale/; None for results_dir.
 
     Raises:
         ReinvertError: a run that claims success lacks a file, or the disk is full.
@@ -97,11 +99,11 @@ def build_report(
         if done:
             worst_by[domain] = "lpips" if all("lpips" in run.per_image for run in done) else "l2"
             lost[domain] = _draw(domain, done, worst_by[domain], figures, drawn)
-    generators_dir = generators_dir or results_dir / "generators"
-    measured = read_generators(config, generators_dir, weights_root)
+    shared_dir = shared_dir or results_dir
+    measured = read_generators(config, shared_dir / "generators", weights_root)
     for generator in measured:
-        _draw_generator(generator, generators_dir / generator.domain, weights_root, figures, drawn)
-    directions, edits = [read_directions(domain, results_dir) for domain in domains], read_edits(config, results_dir)
+        _draw_generator(generator, shared_dir / "generators" / generator.domain, weights_root, figures, drawn)
+    directions, edits = [read_directions(domain, shared_dir) for domain in domains], read_edits(config, results_dir)
     for found in directions:
         drawn |= editing_pictures.draw_directions(found, figures)
         drawn |= editing_pictures.draw_edits(
@@ -112,20 +114,20 @@ def build_report(
         editing.distrust(directions, edits),
         frozenset(name for name, method in config.methods.items() if "training" in method.arguments),
     )  # fmt: skip
-    ablated = read_ablated(results_dir / ABLATIONS, config.methods, domains)
-    drawn |= ablations.draw(ablated, results_dir / ABLATIONS, figures, FULL_WIDTH)
+    ablated = read_ablated(shared_dir / ABLATIONS, config.methods, domains)
+    drawn |= ablations.draw(ablated, shared_dir / ABLATIONS, figures, FULL_WIDTH)
     material = replace(
         material, drawn=material.drawn | frozenset(drawn) | frontpage.draw(material, figures, FULL_WIDTH)
     )
-    own = paper_scale(results_dir)
+    own = paper_scale(shared_dir)
     claims = judged.judge_all(
-        with_published_sizes(evidence(runs, results_dir, config.domains, config.cut_short), own),
+        with_published_sizes(evidence(runs, results_dir, config.domains, config.cut_short, shared_dir), own),
         own,
         replace(ablated, evidence=with_published_sizes(ablated.evidence, own)),
     )
     chapters.draw(claims, figures, FULL_WIDTH)
     inspected = inspecting.chapters(read_inspections(config, results_dir), runs, figures)
-    applied = applying.chapters(read_applied(results_dir), figures, inspecting.LANDSCAPE / 2)
+    applied = applying.chapters(read_applied(shared_dir), figures, inspecting.LANDSCAPE / 2)
     papers = chapters.sections(claims, applying.together(inspected, applied))
     report = numbered(
         Report(
@@ -152,14 +154,13 @@ def build_report(
     )
     tables = [_write_csv(table, output_dir / "tables") for table in report.tables()]
     listed = _write_lines(judged.comparisons(claims), output_dir / "tables" / "claims-comparisons.csv")
-    shown = [figures / f"{figure.identifier}.{suffix}" for figure in report.figures()
-             for suffix in (("svg", "png") if figure.vector else ("png",))]  # fmt: skip
+    shown = [figures / f"{figure.identifier}.{suffix}" for figure in report.figures() for suffix in ("svg", "png")]
     _remove_others(figures, shown, (".svg", ".png"))
     _remove_others(output_dir / "tables", [*tables, listed], (".csv",))
     atomic_write_text(output_dir / "report.md", markdown.render(report))
     pdf.render(report, output_dir, output_dir / "report.pdf")
     verdicts = [one for claim in claims.claims for one in claims.of_measured[claim.id]]
-    write_record(output_dir / VERDICTS_FILE, verdicts, digest(results_dir, config.runs))
+    write_record(output_dir / VERDICTS_FILE, verdicts, digest(results_dir, config.runs, shared_dir))
     return ReportPaths(output_dir / "report.md", output_dir / "report.pdf", shown, tables, output_dir / VERDICTS_FILE)
 
 
@@ -190,11 +191,11 @@ def _draw(domain: str, done: Sequence[Run], worst_by: str, folder: Path, drawn: 
     parts = pages(done, ROWS)
     for number, part in enumerate(parts, start=1):
         name = f"comparison-{domain}-{number}"
-        pictures.comparison(part, chosen, folder / f"{name}.png", 28)
+        pictures.comparison(part, chosen, 28).save(folder, name)
         drawn.add(name)
     for number, part in enumerate(pages(done, WORST_ROWS), start=1):
         name = f"failures-{domain}-{number}"
-        pictures.failures(part, worst_by, ("lpips", "psnr", "id"), WORST, folder / f"{name}.png")
+        pictures.failures(part, worst_by, ("lpips", "psnr", "id"), WORST).save(folder, name)
         drawn.add(name)
     return lost
 
@@ -204,24 +205,24 @@ def _draw_generator(generator: Generator, measured: Path, weights: Path, folder:
     # One grid with the same number of pictures as that of real images; training leaves another behind.
     samples = measured / "samples.png" if generator.measured else weights / domain / "generator" / "samples.png"
     for name, source in ((f"real-{domain}", measured / "real.png"), (f"samples-{domain}", samples)):
-        if _enlarged_copy(source, folder / f"{name}.png"):
+        if source.is_file():
+            _enlarged(source).save(folder, name)
             drawn.add(name)
     if drawing.training_curve(generator.training, folder, f"training-{domain}", FULL_WIDTH * 0.6):
         drawn.add(f"training-{domain}")
 
 
-def _enlarged_copy(source: Path, target: Path) -> bool:
-    if not source.is_file():
-        return False
+def _enlarged(source: Path) -> Sheet:
     try:
         with Image.open(source) as opened:
             grid = np.asarray(opened.convert("RGB"))
     except OSError as error:
         raise ReinvertError(f"'{source}' is not a readable picture; get it again with 'dvc pull --force'") from error
-    times = max(1, -(-SAMPLES_WIDTH // grid.shape[1]))
-    with atomic_path(target) as temporary:
-        Image.fromarray(pictures.enlarged(grid, times)).save(temporary, format="PNG")
-    return True
+    height, width = grid.shape[:2]
+    times = max(1, -(-SAMPLES_WIDTH // width))
+    sheet = Sheet(width * times, height * times, times)
+    sheet.image(0, 0, grid)
+    return sheet
 
 
 def _write_csv(table: Table, folder: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.pictures import arrange, save
+from reports.pictures import arrange
 from reports.read import Pixels
 from reports.read_edits import Directions, Edits
 
@@ -21,10 +21,13 @@ def gamma_words(gamma: float) -> str:
 
 
 def _write(
-    path: Path, rows: Sequence[tuple[str, Sequence[Pixels]]], captions: Sequence[str], letters: int = _LETTERS
+    folder: Path,
+    identifier: str,
+    rows: Sequence[tuple[str, Sequence[Pixels]]],
+    captions: Sequence[str],
+    letters: int = _LETTERS,
 ) -> None:
-    lines = [words.splitlines() for words in captions]
-    save(arrange(rows, [False] * len(captions), lines, letters), path)
+    arrange(rows, [words.splitlines() for words in captions], letters).save(folder, identifier)
 
 
 def draw_directions(found: Directions, folder: Path) -> set[str]:
@@ -34,7 +37,7 @@ def draw_directions(found: Directions, folder: Path) -> set[str]:
     for name in found.entries:
         if name in found.strips:
             identifier = f"direction-{found.domain}-{name}"
-            _write(folder / f"{identifier}.png", [("", list(row)) for row in found.strips[name]], captions)
+            _write(folder, identifier, [("", list(row)) for row in found.strips[name]], captions)
             drawn.add(identifier)
     return drawn
 
@@ -62,10 +65,10 @@ def _draw_part(domain: str, shown: Sequence[Edits], folder: Path, number: int) -
                           for image in (inputs[index], *(strip[place] for place in ends))])
             for run in shown
         ]  # fmt: skip
-        _write(folder / f"edits-{domain}-{name}-{number}.png", rows, heads * len(inputs), _LETTERS_OF_WIDE)
+        _write(folder, f"edits-{domain}-{name}-{number}", rows, heads * len(inputs), _LETTERS_OF_WIDE)
         drawn.add(f"edits-{domain}-{name}-{number}")
     rows = [(run.method, list(run.pictures["mixing"][0])) for run in shown]
-    _write(folder / f"mixing-{domain}-{number}.png", rows, ["A", "A,\nlooks of B", "B,\nlooks of A", "B"])
+    _write(folder, f"mixing-{domain}-{number}", rows, ["A", "A,\nlooks of B", "B,\nlooks of A", "B"])
     words = {"interpolation_code": "code", "interpolation_code_and_weights": "code + rest"}
     rows = [
         (f"{run.method}, {words[way]}" if "interpolation_code_and_weights" in run.pictures else run.method,
@@ -73,5 +76,5 @@ def _draw_part(domain: str, shown: Sequence[Edits], folder: Path, number: int) -
         for run in shown for way in words if way in run.pictures
     ]  # fmt: skip
     steps = len(rows[0][1])
-    _write(folder / f"interpolation-{domain}-{number}.png", rows, ["A", *([""] * (steps - 2)), "B"])
+    _write(folder, f"interpolation-{domain}-{number}", rows, ["A", *([""] * (steps - 2)), "B"])
     return {*drawn, f"mixing-{domain}-{number}", f"interpolation-{domain}-{number}"}

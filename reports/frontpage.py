@@ -97,7 +97,7 @@ def draw(material: Material, folder: Path, width: float) -> set[str]:
     parts = [(done[domain], pictures.chosen_images(done[domain], *_SHOWN[len(domains)])) for domain in domains]
     having = {run.method for runs, _ in parts for run in runs}
     columns = [name for name in methods if name in having]
-    frontpage_drawing.strip(parts, columns, folder / "summary-comparison.png")
+    frontpage_drawing.strip(parts, columns).save(folder, "summary-comparison")
     return {*drawn, "summary-comparison"}
 
 
@@ -213,9 +213,9 @@ def section(material: Material, claims: Text, bars: str) -> Section:
             caption=text("Quality against time. Stars: methods that answer once; lines: methods that answer again and "
                          "again, a dot where they end. Green: optimisation; blue: encoders; purple, dashed: started "
                          "from an encoder." + (f" All metrics: {more}." if more else "")),
-            alternative="Quality against seconds per image, a line or star per method", vector=True,
+            alternative="Quality against seconds per image, a line or star per method",
         ))  # fmt: skip
-    counted = Figure(identifier=bars, caption=text("Claims of each paper by verdict ([[claims]])."), vector=True,
+    counted = Figure(identifier=bars, caption=text("Claims of each paper by verdict ([[claims]])."),
                      alternative="Stacked bars: verdicts on the claims of each paper")  # fmt: skip
     if "summary-comparison" in material.drawn:
         grid = Figure(

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from reports.drawing import PANELS, STYLE, plain_ticks, save
-from reports.pictures import ACCENT, GAP, INK, enlarged, font_of
-from reports.pictures import save as save_picture
 from reports.read import Run
+from reports.sheet import GAP, Sheet, width_of
 from reports.tabulate import heading_of_name
 
 if TYPE_CHECKING:
@@ -104,30 +102,24 @@ def _panel(axes: Axes, runs: Sequence[Run], metric: str) -> None:
                                   "relpos": (0, 0.5)})  # fmt: skip
 
 
-def strip(parts: Sequence[tuple[Sequence[Run], Sequence[int]]], methods: Sequence[str], path: Path) -> None:
-    """Write inputs and reconstructions, an image per row and a method per column, names slanted over the columns.
+def strip(parts: Sequence[tuple[Sequence[Run], Sequence[int]]], methods: Sequence[str]) -> Sheet:
+    """Inputs and reconstructions, an image per row and a method per column, names slanted over the columns.
 
     Args:
         parts: of each domain its runs and the numbers of the images to show; framed where out-of-distribution.
         methods: the columns after the input; blank where a domain has no run of one.
-        path: of the PNG file.
     """
     side = parts[0][0][0].inputs.shape[1] * 3
-    font = font_of(_LETTERS)
     turn = math.radians(_SLANT)
     heads = ["input", *methods]
-    top = int(max(font.getlength(name) for name in heads) * math.sin(turn) + _LETTERS * math.cos(turn)) + 8
+    top = int(max(width_of(name, _LETTERS) for name in heads) * math.sin(turn) + _LETTERS * math.cos(turn)) + 8
     step = side + GAP
-    right = max(int((column + 0.5) * step + font.getlength(name) * math.cos(turn) + _LETTERS)
+    right = max(int((column + 0.5) * step + width_of(name, _LETTERS) * math.cos(turn) + _LETTERS)
                 for column, name in enumerate(heads))  # fmt: skip
     rows = sum(len(images) for _, images in parts)
-    canvas = Image.new("RGB", (max(len(heads) * step + GAP, right), top + rows * step + GAP), "white")
-    draw = ImageDraw.Draw(canvas)
+    sheet = Sheet(max(len(heads) * step + GAP, right), top + rows * step + GAP)
     for column, name in enumerate(heads):
-        words = Image.new("L", (int(font.getlength(name)) + 4, int(_LETTERS * 1.3)), 0)
-        ImageDraw.Draw(words).text((2, 0), name, font=font, fill=255)
-        turned = words.rotate(_SLANT, expand=True, resample=Image.Resampling.BICUBIC)
-        canvas.paste(INK, (int((column + 0.3) * step), top - turned.height), turned)
+        sheet.words((column + 0.55) * step, top - 12, name, _LETTERS, "start", "baseline", slant=_SLANT)
     row = 0
     for runs, images in parts:
         by_method = {run.method: run for run in runs}
@@ -140,8 +132,8 @@ def strip(parts: Sequence[tuple[Sequence[Run], Sequence[int]]], methods: Sequenc
                 tiles.append(np.full_like(tiles[0], 235) if run is None else
                              run.outputs[run.per_image.index.get_loc(image)])  # fmt: skip
             for column, tile in enumerate(tiles):
-                canvas.paste(Image.fromarray(enlarged(tile)), (GAP + column * step, y))
+                sheet.image(GAP + column * step, y, tile)
             if outside.loc[image]:
-                draw.rectangle((1, y - 5, len(heads) * step + 3, y + side + 4), outline=ACCENT, width=5)
+                sheet.frame(1, y - 5, len(heads) * step + 3, y + side + 4, 5)
             row += 1
-    save_picture(canvas, path)
+    return sheet

@@ -123,7 +123,7 @@ def section(generators: Sequence[Generator], drawn: Collection[str]) -> Section:
                                  f"after {best[0]:,} images. FID depends on the number of samples, so compare points "
                                  "of this curve with each other only."),
                     alternative=f"FID of the generator of {domain} against images seen in training",
-                    vector=True, width=0.6,
+                    width=0.6,
                 )
             )  # fmt: skip
     if not blocks:

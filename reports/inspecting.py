@@ -91,7 +91,6 @@ def _steps(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[Bl
                 "Look for: from background and outline in early steps to eyes and hair in later ones, and fading."
             ),
             alternative=f"Heat maps of the mean change at every step on {domain}, two rows per method",
-            vector=True,
         ))  # fmt: skip
     if iterative:
         name = f"steps-{domain}-latents"
@@ -108,7 +107,6 @@ def _steps(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[Bl
                 "falling."
             ),
             alternative=f"Lines of latent change over steps on {domain} for coarse, medium and fine styles",
-            vector=True,
         ))  # fmt: skip
         blocks.append(_step_table(domain, iterative))
     return blocks
@@ -173,7 +171,6 @@ def _weights(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[
             "ones, and, on the papers' faces, the last resolution above all others."
         ),
         alternative=f"Bars of the mean weight change of each convolution on {domain}",
-        vector=True,
     )  # fmt: skip
     columns = [Column(key="layer", label="Layer", align="left"), Column(key="kind", label="Kind", align="left")]
     for one in changing:
@@ -232,7 +229,6 @@ def _phases(domain: str, paper: str, inspected: Sequence[Inspected], runs: Seque
             "change."
         ),
         alternative=f"Heat maps of the change from one phase to the next on {domain}, with examples",
-        vector=True,
     )]  # fmt: skip
 
 
@@ -310,7 +306,6 @@ def _errors(domain: str, done: Sequence[Run], folder: Path, width: float) -> lis
                 "that a method gives up."
             ),
             alternative=f"Error heat maps of every method on {domain}",
-            vector=True,
         ))  # fmt: skip
     return blocks
 

@@ -66,8 +66,8 @@ def _table(table: Table) -> list[str]:
 
 
 def _figure(figure: Figure) -> list[str]:
-    file = f"figures/{figure.identifier}.{'svg' if figure.vector else 'png'}"
-    return [_anchor(figure.identifier), "", f"![{escaped(figure.alternative)}]({file})", "",
+    picture = f"![{escaped(figure.alternative)}](figures/{figure.identifier}.svg)"
+    return [_anchor(figure.identifier), "", picture, "",
             f"**Figure {figure.number}.** {_inline(figure.caption)}", ""]  # fmt: skip
 
 

@@ -99,14 +99,13 @@ class Table(Part):
 
 
 class Figure(Part):
-    """A captioned picture: figures/<identifier>.png, and .svg where it is a drawing."""
+    """A captioned picture: figures/<identifier>.svg, and .png."""
 
     kind: Literal["figure"] = "figure"
     identifier: str
     caption: Text
     alternative: str
     """What the picture shows, for those who cannot see it."""
-    vector: bool = False
     width: float = 1.0
     """Share of the text width."""
     number: int = 0

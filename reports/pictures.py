@@ -1,97 +1,58 @@
-"""Pictures made of the images themselves: comparison grid and failure gallery.
-
-Every pixel is enlarged to a square of whole size (nearest neighbour), so nothing is smoothed away or made up.
-"""
+"""Sheets made of the images themselves: comparison grid and failure gallery."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from core.errors import ReinvertError
-from core.files import atomic_path
 from metrics import registry
 from reports.read import Pixels, Run
+from reports.sheet import ACCENT, GAP, INK, Sheet, width_of
 from reports.tabulate import heading_of
 
 ENLARGEMENT = 3
-GAP = 6
-INK = (20, 20, 20)
-ACCENT = (213, 94, 0)  # the palette's vermilion
-
-
-def font_of(size: int) -> ImageFont.FreeTypeFont:
-    """The letters of all pictures, `size` pixels high."""
-    import matplotlib
-
-    # The same letters as in the plots, from a file that is there wherever matplotlib is.
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
-
-
-def enlarged(image: Pixels, times: int = ENLARGEMENT) -> Pixels:
-    """(H, W, 3) -> (times H, times W, 3), each pixel a square."""
-    return image.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def save(canvas: Image.Image, path: Path) -> None:
-    """Write a PNG file, whole or not at all."""
-    with atomic_path(path) as temporary:
-        canvas.save(temporary, format="PNG", optimize=False, compress_level=9)
 
 
 def arrange(
     rows: Sequence[tuple[str, Sequence[Pixels]]],
-    marked: Sequence[bool],
     captions: Sequence[Sequence[str]],
     letters: int = 26,
+    marked: Sequence[bool] = (),
     enlargement: int = ENLARGEMENT,
-) -> Image.Image:
-    """A picture of rows of images with a name before each row and lines of words under each column.
+) -> Sheet:
+    """A sheet of rows of images with a name before each row and lines of words under each column.
 
     Args:
         rows: name and images (H, W, 3) of each row; all rows have the same number of images.
-        marked: per column, whether it gets a frame (out-of-distribution images).
         captions: per column, the lines under it.
         letters: size of the names in pixels.
+        marked: per column, whether it gets a frame (out-of-distribution images); empty for none.
         enlargement: side of the square a pixel becomes.
     """
-    font, small = font_of(letters), font_of(letters * 4 // 5)
+    small = letters * 4 // 5
     side = rows[0][1][0].shape[0] * enlargement
-    named = max(int(font.getlength(name)) for name, _ in rows)
+    named = max(width_of(name, letters) for name, _ in rows)
     label = 24 + named if named else 0
     lines = max(len(caption) for caption in captions)
     line_height = letters + 1
     height = len(rows) * (side + GAP) + GAP
     foot = lines * line_height + 4 if lines else 0
-    canvas = Image.new("RGB", (label + len(marked) * (side + GAP) + GAP, height + foot), "white")
-    draw = ImageDraw.Draw(canvas)
+    sheet = Sheet(label + len(captions) * (side + GAP) + GAP, height + foot, enlargement)
     for line, (name, images) in enumerate(rows):
         top = GAP + line * (side + GAP)
-        draw.text((label - 16, top + side // 2), name, font=font, fill=INK, anchor="rm")
+        sheet.words(label - 16, top + side // 2, name, letters, "end", "middle")
         for column, image in enumerate(images):
-            canvas.paste(Image.fromarray(enlarged(image, enlargement)), (label + GAP + column * (side + GAP), top))
-    for column, mark in enumerate(marked):
-        left = label + GAP + column * (side + GAP)
+            sheet.image(label + GAP + column * (side + GAP), top, image)
+    for column, caption in enumerate(captions):
+        left, mark = label + GAP + column * (side + GAP), bool(marked) and marked[column]
         if mark:
-            draw.rectangle((left - 4, 1, left + side + 3, height - 2), outline=ACCENT, width=4)
-        for line, words in enumerate(captions[column]):
-            place = (left + side // 2, height + 4 + line * line_height)
-            draw.text(place, words, font=small, fill=ACCENT if mark and line == 0 else INK, anchor="ma")
-    return canvas
-
-
-def tiles(
-    path: Path,
-    rows: Sequence[tuple[str, Sequence[Pixels]]],
-    marked: Sequence[bool],
-    captions: Sequence[Sequence[str]],
-    letters: int = 26,
-) -> None:
-    """Write what `arrange` makes of the rest to the PNG file `path`."""
-    save(arrange(rows, marked, captions, letters), path)
+            sheet.frame(left - 4, 1, left + side + 3, height - 2, 4)
+        for line, words in enumerate(caption):
+            ink = ACCENT if mark and line == 0 else INK
+            sheet.words(left + side // 2, height + 4 + line * line_height, words, small, ink=ink)
+    return sheet
 
 
 def _spread(candidates: Sequence[int], count: int) -> list[int]:
@@ -119,15 +80,15 @@ def chosen_images(runs: Sequence[Run], inside: int, outside: int) -> list[int]:
     )
 
 
-def comparison(runs: Sequence[Run], images: Sequence[int], path: Path, letters: int) -> None:
-    """Write input and every method's reconstruction, one column per image; names are `letters` pixels high."""
+def comparison(runs: Sequence[Run], images: Sequence[int], letters: int) -> Sheet:
+    """Input and every method's reconstruction, one column per image; names are `letters` pixels high."""
     positions = [[run.per_image.index.get_loc(image) for image in images] for run in runs]
     rows = [("input", [runs[0].inputs[position] for position in positions[0]])]
     for run, where in zip(runs, positions, strict=True):
         rows.append((run.method, [run.outputs[position] for position in where]))
     marked = [bool(runs[0].per_image["out_of_distribution"].loc[image]) for image in images]
     captions = [[f"#{image}" + (" OOD" if mark else "")] for image, mark in zip(images, marked, strict=True)]
-    tiles(path, rows, marked, captions, letters)
+    return arrange(rows, captions, letters, marked)
 
 
 def worst_images(run: Run, by: str, count: int) -> list[int]:
@@ -140,24 +101,22 @@ def worst_images(run: Run, by: str, count: int) -> list[int]:
     return [int(image) for image in ordered["_image"].head(count)]
 
 
-def failures(runs: Sequence[Run], by: str, shown: Sequence[str], count: int, path: Path) -> None:
-    """Write each run's worst images, one run per row: every input beside its reconstruction, scores below."""
-    font, small = font_of(30), font_of(21)
+def failures(runs: Sequence[Run], by: str, shown: Sequence[str], count: int) -> Sheet:
+    """Each run's worst images, one run per row: every input beside its reconstruction, scores below."""
     side = runs[0].inputs.shape[1] * ENLARGEMENT
     pair, foot = 2 * side + 4 * GAP, 66
-    label = 24 + max(int(font.getlength(run.method)) for run in runs)
-    canvas = Image.new("RGB", (label + count * pair, len(runs) * (side + foot) + GAP), "white")
-    draw = ImageDraw.Draw(canvas)
+    label = 24 + max(width_of(run.method, 30) for run in runs)
+    sheet = Sheet(label + count * pair, len(runs) * (side + foot) + GAP, ENLARGEMENT)
     for line, run in enumerate(runs):
         top = GAP + line * (side + foot)
-        draw.text((label - 14, top + side // 2), run.method, font=font, fill=INK, anchor="rm")
+        sheet.words(label - 14, top + side // 2, run.method, 30, "end", "middle")
         for column, image in enumerate(worst_images(run, by, count)):
             position, left = run.per_image.index.get_loc(image), label + column * pair
             for index, tile in enumerate((run.inputs[position], run.outputs[position])):
-                canvas.paste(Image.fromarray(enlarged(tile)), (left + index * side, top))
+                sheet.image(left + index * side, top, tile)
             mark = bool(run.per_image["out_of_distribution"].loc[image])
             if mark:
-                draw.rectangle((left - 4, top - 4, left + 2 * side + 3, top + side + 3), outline=ACCENT, width=4)
+                sheet.frame(left - 4, top - 4, left + 2 * side + 3, top + side + 3, 4)
             head, words = f"#{image}" + (" OOD" if mark else ""), []
             if bool(run.per_image["failed"].loc[image]):
                 head += ", failed"
@@ -167,6 +126,6 @@ def failures(runs: Sequence[Run], by: str, shown: Sequence[str], count: int, pat
                     printed = f"{score:.{min(metric.decimals, 2)}f}" if np.isfinite(score) else "failed"
                     words.append(f"{heading_of(metric)} {printed}")
             for lines, said in enumerate((head, "  ".join(words))):
-                draw.text((left + side, top + side + 7 + 25 * lines), said, font=small,
-                          fill=ACCENT if mark and lines == 0 else INK, anchor="ma")  # fmt: skip
-    save(canvas, path)
+                ink = ACCENT if mark and lines == 0 else INK
+                sheet.words(left + side, top + side + 7 + 25 * lines, said, 21, ink=ink)
+    return sheet

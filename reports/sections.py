@@ -74,7 +74,7 @@ def _grid_caption(domain: str, number: int, count: int) -> Text:
     part = f", part {number} of {count}" if count > 1 else ""
     return text(
         f"Inputs and reconstructions on **{domain}**{part}; framed: out-of-distribution, showing what training never "
-        "does. Images are spread evenly over the test images, not chosen; every pixel is enlarged threefold."
+        "does. Images are spread evenly over the test images, not chosen."
     )
 
 
@@ -160,7 +160,6 @@ def quality_time(material: Material) -> Section:
                 identifier=f"quality-time-{domain}",
                 caption=_quality_time_caption(domain, more),
                 alternative=f"Plots of every metric against seconds per image on {domain}",
-                vector=True,
             )
         )
     return Section(identifier="quality-time", title="Quality against time", blocks=blocks)

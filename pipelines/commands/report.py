@@ -11,6 +11,10 @@ from core.config import load_config
 from core.errors import ReinvertError
 from pipelines.commands.options import PARAMS, RESULTS, SCALE, WEIGHTS, Params, Results, Scale, Weights
 
+Shared = Annotated[
+    Path | None, typer.Option("--shared", help="Folder of what is the same at every scale, if not --results.")
+]
+
 
 def report(
     params: Params = PARAMS,
@@ -18,16 +22,14 @@ def report(
     results: Results = RESULTS,
     out: Annotated[Path, typer.Option("--out", help="Folder for the report.")] = Path("reports"),
     scale: Scale = SCALE,
-    generators: Annotated[
-        Path | None, typer.Option("--generators", help="Folder of the measured generators, if not in --results.")
-    ] = None,
+    shared: Shared = None,
     opened: Annotated[bool, typer.Option("--open", help="Show the PDF in the platform's viewer.")] = False,
 ) -> None:
     """Write the report from what was measured."""
     config = load_config(params).at_scale(scale)
     from reports.build import build_report
 
-    paths = build_report(config, results, weights, out, generators)
+    paths = build_report(config, results, weights, out, shared)
     print(f"{paths.pdf}\n{paths.markdown}")
     if opened:
         from reports.viewing import show
@@ -42,6 +44,7 @@ def check(
     write: Annotated[bool, typer.Option("--write", help="Make the present scores the baseline instead.")] = False,
     params: Params = PARAMS,
     results: Results = RESULTS,
+    shared: Shared = None,
 ) -> None:
     """Fail when a score is worse than the baseline allows, or the verdict on a paper's claim has changed."""
     config = load_config(params)
@@ -49,13 +52,13 @@ def check(
     from pipelines import check_claims
 
     if write:
-        verdicts = check_claims.verdicts_now(baseline, results, config.runs)
+        verdicts = check_claims.verdicts_now(baseline, results, config.runs, shared)
         gate.write_baseline(baseline, results, config.runs, verdicts)
         return
     if config.tolerances is None:
         raise ReinvertError(f"{params} has no tolerances; add the section")
     comparisons = gate.compare(baseline, results, config.tolerances)
-    changes = check_claims.compare(gate.read_baseline(baseline), baseline, results, config.runs)
+    changes = check_claims.compare(gate.read_baseline(baseline), baseline, results, config.runs, shared)
     if markdown:
         print(gate.markdown_table(comparisons))
         print(check_claims.markdown_table(changes))

@@ -75,7 +75,6 @@ def _overview(judged: Judged) -> Section:
             caption=text("Claims by verdict. A claim counts once in every bar whose domain it speaks of; **published** "
                          "takes the worst verdict over the paper's own domains."),
             alternative="Stacked bars: supported, contradicted, inconclusive and not measured claims of each paper",
-            vector=True,
         ),
         _count_table(judged),
     ]  # fmt: skip

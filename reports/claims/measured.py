@@ -90,15 +90,20 @@ def read_table(path: Path) -> dict[Cell, Value]:
 
 
 def evidence(
-    runs: Sequence[Run], results_dir: Path, known: Collection[str] = (), cut_short: Collection[str] = ()
+    runs: Sequence[Run],
+    results_dir: Path,
+    known: Collection[str] = (),
+    cut_short: Collection[str] = (),
+    shared_dir: Path | None = None,
 ) -> Evidence:
     """Everything measured.
 
     Args:
         runs: of all domains, those that failed included.
-        results_dir: holds results/**/cells.csv.
+        results_dir: holds <run>/.
         known: domains of the suite, whether or not there is a run on them.
         cut_short: methods that were given fewer steps than they need; their times are the least they take.
+        shared_dir: holds **/cells.csv; None for results_dir.
 
     Raises:
         ReinvertError: as `read_table`, or two tables have the same cell.
@@ -111,7 +116,7 @@ def evidence(
             found.cells |= of_run(run, run.method in cut_short)
         found.cells |= edits.read_edits(results_dir / run.name / edits.FILE, run.domain, run.method)
         found.cells |= inspections.read_inspection(results_dir / run.name / inspections.FILE, run.domain, run.method)
-    for path in _tables(results_dir):
+    for path in _tables(shared_dir or results_dir):
         table = read_table(path)
         for cell in table:
             if cell in found.cells:
@@ -122,8 +127,8 @@ def evidence(
     return found
 
 
-def _tables(results_dir: Path) -> list[Path]:
-    return sorted(path for path in results_dir.rglob(TABLE) if path.parent.parent != results_dir / PAPER_SCALE)
+def _tables(shared_dir: Path) -> list[Path]:
+    return sorted(path for path in shared_dir.rglob(TABLE) if path.parent.parent != shared_dir / PAPER_SCALE)
 
 
 def with_published_sizes(found: Evidence, own: Mapping[str, Mapping[Cell, Value]]) -> Evidence:
@@ -145,14 +150,14 @@ def with_published_sizes(found: Evidence, own: Mapping[str, Mapping[Cell, Value]
     return replace(found, cells=kept, published_sizes=True)
 
 
-def paper_scale(results_dir: Path) -> dict[str, dict[Cell, Value]]:
+def paper_scale(shared_dir: Path) -> dict[str, dict[Cell, Value]]:
     """What was measured as the papers did, by paper.
 
     Raises:
         ReinvertError: as `read_table`, or a folder is named after no paper.
     """
     found = {}
-    for path in sorted((results_dir / PAPER_SCALE).glob(f"*/{TABLE}")):
+    for path in sorted((shared_dir / PAPER_SCALE).glob(f"*/{TABLE}")):
         paper = path.parent.name
         if paper not in names.methods().papers:
             raise ReinvertError(f"'{path.parent}' is named after no paper; known: {', '.join(names.methods().papers)}")
@@ -187,12 +192,13 @@ def of_run(run: Run, cut_short: bool = False) -> dict[Cell, Value]:
     return cells
 
 
-def digest(results_dir: Path, runs: Iterable[str]) -> str:
+def digest(results_dir: Path, runs: Iterable[str], shared_dir: Path | None = None) -> str:
     """SHA-256 over scores of `runs`, tables and ablations, all of them in git: by it verdicts know their results."""
-    total = hashlib.sha256()
+    total, shared_dir = hashlib.sha256(), shared_dir or results_dir
     files = [results_dir / run / name for run in runs for name in ("metrics.json", edits.FILE, inspections.FILE)]
-    scores = [path for path in files if path.is_file()]
-    for path in sorted([*scores, *results_dir.rglob(TABLE), *(results_dir / ABLATIONS).glob("*.json")]):
-        total.update(f"{path.relative_to(results_dir).as_posix()}\n".encode())
+    scores = [(path, results_dir) for path in files if path.is_file()]
+    tables = [(path, shared_dir) for path in [*shared_dir.rglob(TABLE), *(shared_dir / ABLATIONS).glob("*.json")]]
+    for path, root in sorted([*scores, *tables], key=lambda found: found[0].relative_to(found[1])):
+        total.update(f"{path.relative_to(root).as_posix()}\n".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()

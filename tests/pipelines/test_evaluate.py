@@ -14,11 +14,12 @@ import torch
 
 from core.config import Config
 from core.errors import ReinvertError
+from core.weights import WeightsCard, save_weights, weights_folder
 from metrics import registry
 from pipelines import evaluate as evaluation
 from pipelines.domains.shards import to_float
 from pipelines.evaluate_chunks import Tools, measure_chunk, read_chunk
-from pipelines.evaluate_provenance import code_sha256, method_chain
+from pipelines.evaluate_provenance import code_sha256, method_chain, weights_sha256
 from pipelines.evaluate_timing import align, measure_timing, time_batch
 
 MEASURED = ("metrics.json", "per_image.parquet", "reconstructions.npz")
@@ -450,3 +451,13 @@ def test_other_code_does_not_reuse_chunks(tools: Tools, tmp_path: Path, monkeypa
 def test_method_chain_follows_start() -> None:
     assert list(method_chain("other", config())) == ["other", "blur"]
     assert list(method_chain("blur", config())) == ["blur"]
+
+
+def test_a_run_depends_on_its_own_method_and_on_what_every_run_loads(tmp_path: Path) -> None:
+    for name in ("generator", "perceptual", "blur", "other", "code-encoder"):
+        card = WeightsCard(name=name, domain="faces", architecture="x", arguments={}, recipe=1, images_seen=0, seed=0,
+                           device="cpu", code_version="x")  # fmt: skip
+        save_weights(weights_folder(tmp_path, "faces", name), {"a": torch.zeros(1)}, card)
+    assert list(weights_sha256(tmp_path, "faces", "blur", config())) == ["blur", "generator", "perceptual"]
+    # `other` starts from `blur`. What a generator's training goes on from is no run's.
+    assert list(weights_sha256(tmp_path, "faces", "other", config())) == ["blur", "generator", "other", "perceptual"]

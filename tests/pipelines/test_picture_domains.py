@@ -13,7 +13,7 @@ from torch import Tensor
 from core.errors import ReinvertError
 from pipelines import domains, picture_domains
 from pipelines.domains import Batch, Domain
-from reports.pictures import GAP, enlarged
+from reports.sheet import GAP, enlarged
 
 
 def _attributes(split: str, indices: Tensor) -> dict[str, Tensor]:
@@ -64,7 +64,7 @@ def _cell(picture: Image.Image, row: int, column: int, left: int = 0) -> np.ndar
 
 
 def test_the_grid_shows_training_images_spread_over_the_split() -> None:
-    picture = picture_domains.random_grid(TOY, rows=2)
+    picture = picture_domains.random_grid(TOY, rows=2).raster()
     wanted = picture_domains.to_bytes(TOY.render_split("train", torch.arange(0, 96, 6)).images).numpy()
     for index in range(16):
         shown = _cell(picture, *divmod(index, picture_domains.COLUMNS))
@@ -72,7 +72,7 @@ def test_the_grid_shows_training_images_spread_over_the_split() -> None:
 
 
 def test_each_row_varies_its_own_number_only() -> None:
-    picture = picture_domains.varied_grid(TOY)
+    picture = picture_domains.varied_grid(TOY).raster()
     left = picture.width - picture_domains.STEPS * _PITCH - GAP
     brightness = [[int(_cell(picture, row, k, left).mean()) for k in range(picture_domains.STEPS)] for row in range(2)]
     assert brightness[0] == sorted(set(brightness[0]))  # strictly brighter to the right
@@ -80,7 +80,7 @@ def test_each_row_varies_its_own_number_only() -> None:
 
 
 def test_masks_have_the_colours_of_the_legend() -> None:
-    picture = picture_domains.mask_grid(TOY, pairs=1)
+    picture = picture_domains.mask_grid(TOY, pairs=1).raster()
     mask = _cell(picture, 1, 0)
     assert (mask[:8] == picture_domains.LABEL_COLORS[0]).all()
     assert (mask[8:] == picture_domains.LABEL_COLORS[1]).all()

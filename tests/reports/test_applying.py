@@ -97,8 +97,7 @@ def test_every_chapter_gets_its_table_and_pictures(results: Path, tmp_path: Path
     }  # fmt: skip
     assert any(isinstance(block, Pair) for block in found["e2style"])
     shown = [part for blocks in found.values() for part in leaves(blocks) if isinstance(part, Figure)]
-    files = {f"{figure.identifier}.{suffix}" for figure in shown
-             for suffix in (("svg", "png") if figure.vector else ("png",))}  # fmt: skip
+    files = {f"{figure.identifier}.{suffix}" for figure in shown for suffix in ("svg", "png")}
     assert {path.name for path in (tmp_path / "a").iterdir()} == files
     applying.chapters(applied, tmp_path / "b", 6)
     for name in files:

@@ -38,7 +38,7 @@ def test_directions_are_listed_with_what_they_did(built: ReportPaths) -> None:
     assert "2 of 3 do what they say" in markdown
     assert "Directions of faces that do not do what they are called: ganspace-1" in markdown
     for name in rows:
-        assert f"figures/direction-faces-{name}.png" in markdown
+        assert f"figures/direction-faces-{name}.svg" in markdown
 
 
 def test_changes_by_gamma_are_those_of_the_files(built: ReportPaths) -> None:
