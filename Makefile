@@ -31,15 +31,17 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# First what was learnt is fetched from dvc-remote/, the folder of this repository that holds it; then whatever is not
-# there is made. In one command (`dvc repro --pull`) the result is the same, but DVC then warns about every picture and
-# score that is made here and was never meant to be fetched. DVC runs one stage after another, each in a process of its
-# own: the runs that are out of date are measured before, by one process per core, and it collects them.
-FETCHED := train-generator train-judge train-method label-samples directions
+# First what was learnt is fetched from dvc-remote/, the folder of this repository that holds it, in one go; what is not
+# there is made. `dvc repro --pull` would ask stage by stage, in minutes, and warn about every picture and score that is
+# made here and was never meant to be fetched. DVC runs one stage after another, each in a process of its own: the runs
+# that are out of date are measured before, by one process per core, and it collects them.
+LEARNT := train-generator train-judge train-method label-samples directions
+fetch = $(BIN)/dvc pull --quiet --allow-missing $(1) || echo "Not everything could be fetched; the rest is made here."; \
+	$(BIN)/dvc repro --quiet $(1)
 STALE := sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stage '.*:(editability@.*)':$$/\1/p"
 
 repro: $(STAMP)
-	@$(BIN)/dvc repro --quiet --pull $(FETCHED)
+	@$(call fetch,$(LEARNT))
 	@$(BIN)/dvc repro --quiet render-test cells
 	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml:evaluate pipelines/edits/dvc.yaml:editability | $(STALE)); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead $$stale; fi
@@ -52,7 +54,7 @@ repro: $(STAMP)
 # reports/reference/ with it; `reinvert check` holds later changes against reports/reference/baseline.json.
 REFERENCE := pipelines/reference/dvc.yaml
 reference: $(STAMP)
-	@$(BIN)/dvc repro --quiet --pull $(FETCHED)
+	@$(call fetch,$(LEARNT))
 	@$(BIN)/dvc repro --quiet render-test cells
 	@stale=$$($(BIN)/dvc repro --dry $(REFERENCE):evaluate $(REFERENCE):editability | $(STALE)); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead --scale reference --results reference $$stale; fi
@@ -63,7 +65,7 @@ reference: $(STAMP)
 # Every variant of pipelines/ablations/params.yaml on the ablations' own, equal budget; it resumes where it was stopped.
 # Commit pipelines/ablations/dvc.lock and results/ablations with it.
 ablations: $(STAMP)
-	@$(BIN)/dvc repro --quiet --pull train-generator train-judge train-method directions
+	@$(call fetch,$(LEARNT))
 	@$(BIN)/dvc repro pipelines/ablations/dvc.yaml
 	@$(BIN)/dvc repro report
 	@echo

@@ -35,8 +35,8 @@ def test_recipes_ask_for_stages_that_there_are() -> None:
     stages = {}
     for name in ("", "pipelines/scores/", "pipelines/edits/", "pipelines/reference/"):
         stages[name] = set(yaml.safe_load((ROOT / name / "dvc.yaml").read_text())["stages"])
-    fetched = _make("--eval", "fetched: ; @echo $(FETCHED)", "fetched").split()
-    assert fetched and set(fetched) <= stages[""]
+    learnt = _make("--eval", "learnt: ; @echo $(LEARNT)", "learnt").split()
+    assert learnt and set(learnt) <= stages[""]
     for target in ("repro", "reference"):
         commands = _make("-n", target)
         asked = {word for line in commands.splitlines() if "dvc repro --dry" in line
