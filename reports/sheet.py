@@ -125,7 +125,7 @@ class Sheet:
     def save_png(self, path: Path) -> None:
         """Write the PNG file alone, whole or not at all."""
         with atomic_path(path) as temporary:
-            self.raster().save(temporary, format="PNG", optimize=False, compress_level=9)
+            self.raster().save(temporary, format="PNG", compress_level=6)  # 9 takes ten times as long for 2 %
 
     def raster(self) -> Image.Image:
         """The sheet as pixels."""
