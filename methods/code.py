@@ -72,10 +72,10 @@ class Code:
     def __len__(self) -> int:
         return int(self.styles.shape[0])
 
-    def __getitem__(self, images: slice) -> Code:
-        """The codes of a range of images; the parts are views."""
-        if not isinstance(images, slice):
-            raise TypeError("a code is indexed by a slice of images, such as code[2:3]")
+    def __getitem__(self, images: slice | Tensor) -> Code:
+        """The codes of a range of images, the parts being views, or of those that a tensor (N,) counts."""
+        if not isinstance(images, slice) and not (isinstance(images, Tensor) and images.ndim == 1):
+            raise TypeError("a code is indexed by a slice of images, such as code[2:3], or a tensor of their numbers")
         return Code(
             styles=self.styles[images],
             feature=None if self.feature is None else self.feature[images],

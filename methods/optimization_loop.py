@@ -9,7 +9,7 @@ The last step is the answer. No step is picked by a score, because a score that 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ def step_decay(every: float, factor: float) -> Schedule:
 
 
 def optimize(
-    parameters: Sequence[Tensor],
+    parameters: list[Tensor],
     losses: Callable[[int], Tensor | None],
     *,
     steps: int,
@@ -48,23 +48,26 @@ def optimize(
     schedule: Schedule,
     yield_every: int,
     betas: tuple[float, float] = (0.9, 0.999),
+    going_on: Callable[[], Tensor | None] | None = None,
 ) -> Iterator[int]:
     """Minimise each image's own loss, pausing on the way.
 
     Args:
         parameters: leaf tensors, changed in place; each belongs to single images (the image first) or it would tie
-            images together.
+            images together. Shorter ones take their places in the list when images leave.
         losses: step (0-based) -> (B,) differentiable losses, one per image; None ends the search before this update.
         steps: updates in all.
         learning_rate: of Adam, before `schedule`.
         schedule: factor on the rate by progress, step / steps.
         yield_every: updates between pauses.
         betas: of Adam.
+        going_on: asked after every update for the rows of the images whose search goes on, None for all; the others
+            leave, and so do their statistics. `losses` gives no loss for those that it ends.
 
     Yields:
         The number of updates done: 0 (the start), every `yield_every`, and the last.
     """
-    optimizer = torch.optim.Adam(list(parameters), lr=learning_rate, betas=betas)
+    optimizer = torch.optim.Adam(parameters, lr=learning_rate, betas=betas)
     yield 0
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -79,5 +82,19 @@ def optimize(
                 return
             loss.sum().backward()
         optimizer.step()
+        if going_on is not None and (rows := going_on()) is not None:
+            _keep(rows, parameters, optimizer)
         if (step + 1) % yield_every == 0 or step + 1 == steps:
             yield step + 1
+
+
+def _keep(rows: Tensor, parameters: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
+    # New leaves: autograd remembers the shape of those that a graph is still held of.
+    for index, old in enumerate(parameters):
+        statistics = optimizer.state.pop(old)
+        parameters[index] = new = old.detach()[rows].requires_grad_(True)
+        optimizer.state[new] = {
+            name: value[rows] if isinstance(value, Tensor) and value.ndim else value
+            for name, value in statistics.items()
+        }
+    optimizer.param_groups[0]["params"] = list(parameters)

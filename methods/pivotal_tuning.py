@@ -9,7 +9,8 @@ each image has its own generator and none has to be copied.
 Kept from the official code:
 
 - Adam gets all parameters of the synthesis network (there the mapping's too, which receive no gradient).
-- The search of an image ends when its perceptual distance has reached the threshold, tested before an update.
+- The search of an image ends when its perceptual distance has reached the threshold, tested before an update; it then
+  leaves the batch, so it costs nothing more.
 - Images are drawn with the pivot's noise maps (the generator's own where it has none), those of the locality term
   without noise.
 - The locality term is off by default; its codes are drawn from the original mapping, truncated to half in all rows, and
@@ -18,7 +19,7 @@ Kept from the official code:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -39,7 +40,7 @@ class Locality:
 
     Attributes:
         latent_mean: (D,) mean of w, for truncation.
-        draw: step (0-based) -> z (1, Z), which serves all images, or (B, Z).
+        draw: step (0-based) -> z (1, Z), which serves all images.
         distance: of the codes from the pivot.
         truncation: of w.
         weight_l2: of the squared difference from the original's image.
@@ -95,14 +96,6 @@ class Tuning:
     total: Tensor
 
 
-def _restore(parameters: list[Tensor], settled: dict[int, list[Tensor]]) -> None:
-    """Take back what the optimiser's momentum did to images whose search has ended."""
-    with torch.no_grad():
-        for image, rows in settled.items():
-            for parameter, row in zip(parameters, rows, strict=True):
-                parameter[image] = row
-
-
 def tune(
     generator: Generator,
     pivot: Code,
@@ -127,46 +120,65 @@ def tune(
         After every `yield_every` updates, and after the last if there was one.
     """
     protocol = protocol or TuningProtocol()
-    before = pivot.weight_residuals or {}
-    residuals = {name: zero.requires_grad_(True) for name, zero in generator.zero_residuals(len(pivot)).items()}
-    parameters = list(residuals.values())
-    settled: dict[int, list[Tensor]] = {}
-    seen: dict[str, Tensor] = {}
+    found = generator.zero_residuals(len(pivot))
+    # What is searched, in the order of `found`; images whose search has ended are in `found` alone.
+    residuals = [zero.clone().requires_grad_(True) for zero in found.values()]
+    going = torch.arange(len(pivot), device=targets.device)
+    ended = torch.zeros(len(pivot), dtype=torch.bool, device=targets.device)
+    seen = {name: torch.zeros(len(pivot), device=targets.device) for name in ("l2", "perceptual", "total")}
 
-    def code_of(found: dict[str, Tensor]) -> Code:
+    def changed(part: Code, own: Sequence[Tensor]) -> Code:
+        before, named = part.weight_residuals or {}, zip(found, own, strict=True)
         return replace(
-            pivot, weight_residuals={name: own + before[name] if name in before else own for name, own in found.items()}
+            part, weight_residuals={name: one + before[name] if name in before else one for name, one in named}
         )
 
-    def losses(step: int) -> Tensor | None:
-        code = code_of(residuals)
-        drawn = draw_code(generator, code)
-        seen["l2"], seen["perceptual"] = l2(drawn, targets), perceptual(drawn, targets)
-        for image in (seen["perceptual"] <= protocol.threshold).nonzero().flatten().tolist():
-            settled.setdefault(image, [parameter[image].detach().clone() for parameter in parameters])
-        if len(settled) == len(pivot):
-            return None
-        total = protocol.weight_l2 * seen["l2"] + protocol.weight_perceptual * seen["perceptual"]
-        seen["total"] = total if locality is None else total + locality.loss(generator, code, pivot, perceptual, step)
-        return seen["total"]
+    def put() -> None:
+        for whole, residual in zip(found.values(), residuals, strict=True):
+            whole[going] = residual.detach()
 
-    def found(step: int) -> Tuning:
-        code = code_of({name: residual.detach().clone() for name, residual in residuals.items()})
-        return Tuning(step, code, **{name: value.detach() for name, value in seen.items()})
+    def losses(step: int) -> Tensor | None:
+        nonlocal ended
+        part = pivot[going]
+        code = changed(part, residuals)
+        drawn = draw_code(generator, code)
+        squared, distance = l2(drawn, targets[going]), perceptual(drawn, targets[going])
+        total = protocol.weight_l2 * squared + protocol.weight_perceptual * distance
+        ended = distance.detach() <= protocol.threshold
+        if ended.any():
+            put()  # what the update below makes of their weights does not count
+        if not ended.all() and locality is not None:
+            total = total + locality.loss(generator, code, part, perceptual, step)
+        for name, value in (("l2", squared), ("perceptual", distance), ("total", total)):
+            seen[name][going] = value.detach()
+        return None if ended.all() else total[~ended]
+
+    def going_on() -> Tensor | None:
+        nonlocal going
+        if not ended.any():
+            return None
+        rows = (~ended).nonzero().flatten()
+        going = going[rows]
+        return rows
+
+    def tuning(step: int) -> Tuning:
+        put()
+        code = changed(pivot, [one.clone() for one in found.values()])
+        return Tuning(step, code, **{name: value.clone() for name, value in seen.items()})
 
     updates = optimize(
-        parameters,
+        residuals,
         losses,
         steps=protocol.steps,
         learning_rate=protocol.learning_rate,
         schedule=lambda _: 1.0,
         yield_every=1,
+        going_on=going_on,
     )
     done = yielded = 0
     for done in updates:
-        _restore(parameters, settled)
         if done > yielded and (done % yield_every == 0 or done == protocol.steps):
             yielded = done
-            yield found(done)
+            yield tuning(done)
     if done > yielded:
-        yield found(done)
+        yield tuning(done)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from methods.optimization_loop import optimize, ramps, step_decay
 
@@ -60,3 +61,29 @@ def test_ramps_are_the_projectors() -> None:
 def test_step_decay() -> None:
     factor = step_decay(every=0.25, factor=0.1)
     assert [factor(p) for p in (0.0, 0.24, 0.25, 0.8)] == pytest.approx([1, 1, 0.1, 0.001])
+
+
+def test_an_image_leaves_with_its_statistics_and_the_others_do_not_notice() -> None:
+    """Three numbers go to 1; the second leaves after two updates. The others end where they end without it."""
+
+    def search(start: list[float], leaves: bool) -> list[float]:
+        parameters = [
+            torch.tensor(start)[:, None].requires_grad_(True),
+            torch.zeros(len(start), 2).requires_grad_(True),
+        ]
+        done = 0
+
+        def losses(step: int) -> Tensor:
+            nonlocal done
+            done = step + 1
+            return ((parameters[0] - 1).square() + parameters[1].square()).sum(1)
+
+        def going_on() -> Tensor | None:
+            return torch.tensor([0, 2]) if leaves and done == 2 else None
+
+        for _ in optimize(parameters, losses, steps=9, learning_rate=0.1, schedule=lambda _: 1.0, yield_every=9,
+                          going_on=going_on):  # fmt: skip
+            pass
+        return [float(value) for value in parameters[0].detach().flatten()]
+
+    assert search([0.0, 5.0, -3.0], True) == search([0.0, -3.0], False)

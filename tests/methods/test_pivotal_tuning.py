@@ -80,6 +80,22 @@ def test_every_image_stops_at_the_threshold_alone(generator: Generator) -> None:
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
 
 
+def test_an_image_that_has_ended_costs_nothing_more(generator: Generator) -> None:
+    pivot, targets = setting(generator)
+    drawn: list[int] = []
+
+    def counted(image: Tensor, target: Tensor) -> Tensor:
+        drawn.append(len(image))
+        return l2(image, target)
+
+    path = list(tune(generator, pivot, targets, counted, TuningProtocol(learning_rate=0.01, steps=200, threshold=0.01)))
+    assert drawn == sorted(drawn, reverse=True) and set(drawn) == {3, 2, 1}
+    # Losses stand for every image all the time, those of ended ones as they were when they ended; the last image's are
+    # from before the update that took it below the threshold.
+    assert all(step.perceptual.shape == (3,) for step in path)
+    assert (path[-1].perceptual <= 0.01).sum() == 2
+
+
 def test_nothing_is_done_where_the_pivot_is_good_enough(generator: Generator) -> None:
     pivot, targets = setting(generator)
     assert tuned(generator, pivot, targets, threshold=10.0) == []
