@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:
 	@echo "make repro         render, invert, measure, report (about 20 minutes the first time)"
 	@echo "make reference     the same at full scale, into reports/reference (hours on a CPU)"
-	@echo "make ablations     train and measure the papers' ablations, then report (hours on a CPU)"
+	@echo "make ablations     train and measure the papers' ablations anew, then report (1.6 core hours a domain)"
 	@echo "make retrain       train every network anew, then the same (hours on a CPU)"
 	@echo "make test          run the tests"
 	@echo "make conformance   compare every published network with the official code's outputs (minutes)"
