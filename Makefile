@@ -36,12 +36,12 @@ $(STAMP): pyproject.toml constraints.txt
 # made here and was never meant to be fetched. DVC runs one stage after another, each in a process of its own: the runs
 # that are out of date are measured before, by one process per core, and it collects them.
 LEARNT := train-generator train-judge train-method label-samples directions
-fetch = $(BIN)/dvc pull --quiet --allow-missing $(1) || echo "Not everything could be fetched; the rest is made here."; \
-	$(BIN)/dvc repro --quiet $(1)
+fetch = $(BIN)/dvc pull --quiet --allow-missing $(LEARNT) || echo "Not everything could be fetched; the rest is made here."; \
+	$(BIN)/dvc repro --quiet $(LEARNT)
 STALE := sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stage '.*:(editability@.*)':$$/\1/p"
 
 repro: $(STAMP)
-	@$(call fetch,$(LEARNT))
+	@$(fetch)
 	@$(BIN)/dvc repro --quiet render-test cells
 	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml:evaluate pipelines/edits/dvc.yaml:editability | $(STALE)); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead $$stale; fi
@@ -54,7 +54,7 @@ repro: $(STAMP)
 # reports/reference/ with it; `reinvert check` holds later changes against reports/reference/baseline.json.
 REFERENCE := pipelines/reference/dvc.yaml
 reference: $(STAMP)
-	@$(call fetch,$(LEARNT))
+	@$(fetch)
 	@$(BIN)/dvc repro --quiet render-test cells
 	@stale=$$($(BIN)/dvc repro --dry $(REFERENCE):evaluate $(REFERENCE):editability | $(STALE)); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead --scale reference --results reference $$stale; fi
@@ -65,7 +65,7 @@ reference: $(STAMP)
 # Every variant of pipelines/ablations/params.yaml on the ablations' own, equal budget; it resumes where it was stopped.
 # Commit pipelines/ablations/dvc.lock and results/ablations with it.
 ablations: $(STAMP)
-	@$(call fetch,$(LEARNT))
+	@$(fetch)
 	@$(BIN)/dvc repro pipelines/ablations/dvc.yaml
 	@$(BIN)/dvc repro report
 	@echo

@@ -20,6 +20,7 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from core.files import atomic_path, atomic_write_text
+from reports.pdf import fonts_folder
 from reports.read import Pixels
 
 GAP = 6
@@ -34,10 +35,8 @@ _ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
 @cache
 def font_of(size: int) -> ImageFont.FreeTypeFont:
     """The letters of all sheets, `size` units high."""
-    import matplotlib
-
-    # The same letters as in the plots, from a file that is there wherever matplotlib is.
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+    # The same letters as in the plots and the PDF.
+    return ImageFont.truetype(str(fonts_folder() / "DejaVuSans.ttf"), size)
 
 
 def width_of(words: str, size: int) -> int:
@@ -62,7 +61,7 @@ class _Words:
 
 
 class Sheet:
-    """What is put on it, in order: images first, then frames, then words."""
+    """What is put on it, in the order of kinds: images, patches, frames, words."""
 
     def __init__(self, width: int, height: int, enlargement: int = 3) -> None:
         """An empty white sheet.
