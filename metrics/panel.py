@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.errors import ReinvertError
 from core.weights import CARD_FILE
-from metrics import registry
+from metrics import jackknife, registry
 from metrics.measure import apply_failure_rule, blank_where_failed
 from metrics.registry import Metric
+from metrics.statistics import Scores, summarise
 
-__all__ = ["Panel", "blank_where_failed", "feature_distances"]
+__all__ = ["Panel", "blank_where_failed", "feature_distances", "sampled_distances"]
 
 IDENTITY_NETWORKS = ("identity-judge", "identity-train")
 """Networks that only domains with identities have; the first one measures."""
@@ -108,3 +111,32 @@ def feature_distances(real: Tensor, fake: Tensor, subsets: int, subset_size: int
     """FID and KID by metric name; arguments as in `metrics.distribution.kid`."""
     fid, kid = registry.get("fid").how.load(), registry.get("kid").how.load()
     return {"fid": fid(real, fake), "kid": kid(real, fake, subsets, subset_size, seed)}
+
+
+def sampled_distances(
+    real: Tensor, fake: Tensor, owners: NDArray[np.int64], real_owners: NDArray[np.int64] | None, subsets: int,
+    subset_size: int, resamples: int, seed: int,
+) -> tuple[dict[str, dict[str, float | None]], dict[str, Scores]]:  # fmt: skip
+    """FID and KID with 95 % intervals over the choice of images.
+
+    Args:
+        real, fake, owners, real_owners: see `metrics.jackknife.fid_shares`.
+        subsets, subset_size, seed: of KID.
+        resamples: of the bootstrap, which `seed` begins, too.
+
+    Returns:
+        By metric name `value`, `low` and `high`; and one score per image whose mean is the value. Of fewer images than
+        `metrics.jackknife.FEWEST_IMAGES` the ends are None, and there are no scores.
+    """
+    values = feature_distances(real, fake, subsets, subset_size, seed)
+    images = int(owners.max()) + 1
+    if images < jackknife.FEWEST_IMAGES:
+        return {name: {"value": value, "low": None, "high": None} for name, value in values.items()}, {}
+    shares = {"fid": jackknife.fid_shares, "kid": jackknife.kid_shares}
+    scores = {name: value + shares[name](real, fake, owners, real_owners) for name, value in values.items()}
+    none_failed = np.zeros(images, dtype=bool)  # a blank's features are counted like any others
+    entries: dict[str, dict[str, float | None]] = {}
+    for name, score in scores.items():
+        summary = summarise(score, none_failed, resamples, seed)
+        entries[name] = {"value": values[name], "low": summary.low, "high": summary.high}
+    return entries, scores

@@ -1,10 +1,11 @@
 """The stage `cells`: small files that say what scores depend on besides weights and images.
 
-There is one for every run: it names the source files that the run's code really imports with their SHA-256, and the
-arguments of its method and of those it starts from, at one scale. The graph compares these files: a change of one
-method's module, or of its steps, makes that method's cells out of date and leaves the others alone. And there is one
-for every further stage that all runs pass (`SHARED`), with its code and its section of the parameters: a line in each
-of the graph's entries instead of thirty, which DVC would read and write again after every stage.
+There is one for every run: it names the source files that the run's code really imports, each with the SHA-256 of what
+computes in it (`core.source`: a better comment costs nobody an hour), and the arguments of its method and of those it
+starts from, at one scale. The graph compares these files: a change of one method's module, or of its steps, makes that
+method's cells out of date and leaves the others alone. And there is one for every further stage that all runs pass
+(`SHARED`), with its code and its section of the parameters: a line in each of the graph's entries instead of thirty,
+which DVC would read and write again after every stage.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 
 from core.config import Config
 from core.errors import ReinvertError
-from core.files import atomic_write_json, sha256_of
+from core.files import atomic_write_json
+from core.source import source_sha256
 from pipelines.wiring import chain
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,7 +120,7 @@ def cell(run: str, config: Config, root: Path = ROOT) -> dict[str, Any]:
         # How weights were trained is in the weights.
         "methods": {name: config.methods[name].model_dump(mode="json", exclude={"training"}) for name in methods},
         "evaluation": None if config.evaluation is None else config.evaluation.model_dump(mode="json"),
-        "code": {name: sha256_of(root / name) for name in files},
+        "code": {name: source_sha256(root / name) for name in files},
     }
 
 
@@ -134,7 +136,7 @@ def shared(section: str, config: Config, root: Path = ROOT) -> dict[str, Any]:
     return {
         "scale": config.scale,
         section: getattr(config, section),
-        "code": {name: sha256_of(root / name) for name in files},
+        "code": {name: source_sha256(root / name) for name in files},
     }
 
 

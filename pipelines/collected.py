@@ -42,7 +42,15 @@ class Stage:
 
 STAGES = {
     "evaluate": Stage(
-        ("metrics.json", "timing.json", "curve.json", "per_image.parquet", "reconstructions.npz", "record.json"),
+        (
+            "metrics.json",
+            "timing.json",
+            "curve.json",
+            "per_image.parquet",
+            "reconstructions.webp",
+            "inputs.webp",
+            "record.json",
+        ),
         ("evaluation",),
     ),
     "editability": Stage(("edits.npz", "editability.json"), ("editability",), ("directions.npz",)),

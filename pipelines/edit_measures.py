@@ -20,7 +20,7 @@ from methods.editing import mixing
 from methods.editing.direction_set import Direction
 from methods.inverter import Inverter
 from metrics import editing
-from metrics.panel import blank_where_failed, feature_distances
+from metrics.panel import blank_where_failed, sampled_distances
 from metrics.statistics import summarise
 from pipelines.domains.shards import to_bytes, to_float
 from pipelines.edit_judges import EditJudges
@@ -150,7 +150,7 @@ def change_along(
 def edited_quality(
     inverted: Inverted, edits: Sequence[Drawn], reference: Tensor, judges: EditJudges, settings: Editability
 ) -> Entry:
-    """FID and KID of all edited images, and how much of the input's identity they keep.
+    """FID and KID of all edited images, with intervals, and how much of the input's identity they keep.
 
     Args:
         inverted: the run's images.
@@ -161,12 +161,15 @@ def edited_quality(
     """
     pixels, failed = np.concatenate([edit.pixels for edit in edits]), np.stack([edit.failed for edit in edits])
     counts = {"n": int(failed.size), "n_failed": int(failed.sum())}
-    distances = feature_distances(
-        reference, judges.features(pixels), settings.kid_subsets, settings.kid_subset_size, settings.seed
-    )
+    # The edits of one image go together, and the real images are the same whatever is edited.
+    owners = np.tile(np.arange(failed.shape[1]), len(edits))
+    distances, _ = sampled_distances(
+        reference, judges.features(pixels), owners, None, settings.kid_subsets, settings.kid_subset_size,
+        settings.bootstrap_resamples, settings.seed,
+    )  # fmt: skip
     if failed.size < settings.fid_images:
-        distances["fid"] = None
-    entry: Entry = {name: {"value": value, **counts} for name, value in distances.items()}
+        distances["fid"] = dict.fromkeys(("value", "low", "high"))
+    entry: Entry = {name: distance | counts for name, distance in distances.items()}
     kept = [judges.identities(inverted.inputs, edit.pixels) for edit in edits]
     scores = [np.where(edit.failed, FAILED_IDENTITY, one) for edit, one in zip(edits, kept, strict=True)
               if one is not None]  # fmt: skip

@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from core.config import Config
 from core.config_evaluation import EvaluationConfig
 from core.errors import ReinvertError
-from core.files import atomic_path, atomic_write_json, atomic_write_npz, sha256_of
+from core.files import atomic_path, atomic_write_json, sha256_of
+from core.pictures import write_pictures
 from core.registry import unknown_name
 from methods.inverter import Inverter
 from metrics import registry
-from metrics.panel import feature_distances
+from metrics.panel import feature_distances, sampled_distances
 from metrics.registry import Metric
 from metrics.statistics import summarise
 from pipelines.domains import shards
@@ -229,7 +230,7 @@ def _timing(
     return timing
 
 
-Results = tuple[dict[str, Any], dict[str, Any], dict[str, Any], pd.DataFrame, dict[str, NDArray[Any]]]
+Results = tuple[dict[str, Any], dict[str, Any], dict[str, Any], pd.DataFrame, dict[str, NDArray[np.uint8]]]
 
 
 def _results(
@@ -247,14 +248,18 @@ def _results(
     }
     real, taken = torch.from_numpy(joined["features_real"]), [chunk["steps"].tolist() for chunk in chunks]
 
-    def distances(fake: NDArray[np.float32]) -> dict[str, float]:
-        subsets = settings.kid_subsets, settings.kid_subset_size, settings.seed
-        return feature_distances(real, torch.from_numpy(fake), *subsets)
-
+    subsets = settings.kid_subsets, settings.kid_subset_size
+    own = np.arange(len(failed))
+    of_answer, shares = sampled_distances(
+        real, torch.from_numpy(joined["features_fake"]), own, own, *subsets, settings.bootstrap_resamples, settings.seed
+    )
     counts = {"n": len(failed), "n_failed": int(failed.sum())}
-    metrics |= {name: {"value": value} | counts for name, value in distances(joined["features_fake"]).items()}
+    metrics |= {name: entry | counts for name, entry in of_answer.items()}
     steps, series = align(taken, [chunk["curve_features"] for chunk in chunks])
-    of_sets = [distances(features) for features in np.concatenate(series, axis=1)]
+    of_sets = [
+        feature_distances(real, torch.from_numpy(features), *subsets, settings.seed)
+        for features in np.concatenate(series, axis=1)
+    ]
     curve: dict[str, Any] = {"steps": steps} | {name: [one[name] for one in of_sets] for name in of_sets[0]}
     for name in scores:
         _, series = align(taken, [chunk[f"curve_{name}"] for chunk in chunks])
@@ -265,20 +270,19 @@ def _results(
         [timed["steps"], curve["steps"]], [np.array(timed["seconds"]), np.zeros(len(curve["steps"]))]
     )
     curve["seconds"] = [second for step, second in zip(union, seconds.tolist(), strict=True) if step in curve["steps"]]
-    pictures = {"images": joined["images"], "inputs": images.pixels, "indices": images.indices}
+    pictures = {"reconstructions": joined["images"], "inputs": images.pixels}
     spent = {name: value for name, value in timing.items() if name != "curve"}
-    return metrics, spent, curve, _per_image(images, scores, failed), pictures
+    return metrics, spent, curve, _per_image(images, scores | shares, failed), pictures
 
 
 def _nothing(images: TestImages, measured: list[Metric]) -> Results:
     n = len(images.indices)
     counts = {"n": n, "n_failed": n}
     means = {m.name: {"mean": None, "low": None, "high": None} | counts for m in measured if m.per_image}
-    metrics = means | {m.name: {"value": None} | counts for m in measured if not m.per_image}
+    of_sets = {m.name: {"value": None, "low": None, "high": None} | counts for m in measured if not m.per_image}
     scores = {name: np.full(n, np.nan) for name in means}
-    blank = np.full_like(images.pixels, BLANK)
-    pictures: dict[str, NDArray[Any]] = {"images": blank, "inputs": images.pixels, "indices": images.indices}
-    return metrics, {}, {}, _per_image(images, scores, np.ones(n, dtype=bool)), pictures
+    pictures = {"reconstructions": np.full_like(images.pixels, BLANK), "inputs": images.pixels}
+    return means | of_sets, {}, {}, _per_image(images, scores, np.ones(n, dtype=bool)), pictures
 
 
 def _per_image(images: TestImages, scores: dict[str, NDArray[np.float64]], failed: NDArray[np.bool_]) -> pd.DataFrame:
@@ -293,7 +297,7 @@ def _write(
     timing: dict[str, Any],
     curve: dict[str, Any],
     per_image: pd.DataFrame,
-    pictures: dict[str, NDArray[Any]],
+    pictures: dict[str, NDArray[np.uint8]],
 ) -> None:
     # A score in git says by which protocol it was measured; the record is not in git.
     metrics = {name: entry | {"protocol": record["protocols"][name]} for name, entry in metrics.items()}
@@ -303,5 +307,6 @@ def _write(
         atomic_write_json(folder / f"{name}.json", content)
     with atomic_path(folder / "per_image.parquet") as temporary:
         per_image.to_parquet(temporary, index=False)
-    atomic_write_npz(folder / "reconstructions.npz", pictures)
+    for name, shown in pictures.items():
+        write_pictures(folder / f"{name}.webp", shown)
     atomic_write_json(folder / "record.json", record)

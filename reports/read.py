@@ -16,6 +16,7 @@ import pandas as pd
 
 from core.config import Config
 from core.errors import ReinvertError
+from core.pictures import read_pictures
 
 GROUPS = ("optimization", "encoder", "hybrid")
 """Kinds of methods in the order of HyperInverter's Table 1."""
@@ -125,12 +126,13 @@ def read_run(name: str, config: Config, results_dir: Path) -> Run:
         return replace(empty, record=record, reason=str(record.get("reason") or "no reason was recorded"))
     try:
         per_image = pd.read_parquet(folder / "per_image.parquet").set_index("image")
-        with np.load(folder / "reconstructions.npz", allow_pickle=False) as pictures:
-            outputs, inputs, indices = pictures["images"], pictures["inputs"], pictures["indices"]
-    except (OSError, KeyError, ValueError) as error:
+        outputs, inputs = (
+            read_pictures(folder / f"{file}.webp", len(per_image)) for file in ("reconstructions", "inputs")
+        )
+    except (OSError, KeyError, ValueError, ReinvertError) as error:
         raise ReinvertError(f"results of run '{name}' are incomplete ({error}); evaluate it again") from error
-    if len(set(indices.tolist())) != len(indices) or set(indices.tolist()) != set(per_image.index.tolist()):
-        raise ReinvertError(f"run '{name}': scores and pictures are of different images; evaluate it again")
+    if not per_image.index.is_unique:
+        raise ReinvertError(f"run '{name}': an image has two lines of scores; evaluate it again")
     return replace(
         empty,
         record=record,
@@ -138,7 +140,7 @@ def read_run(name: str, config: Config, results_dir: Path) -> Run:
         timing=_json(folder / "timing.json"),
         curve={key: [_number(v) for v in values] for key, values in _json(folder / "curve.json").items()
                if isinstance(values, list)},
-        per_image=per_image.loc[indices],
+        per_image=per_image,
         inputs=inputs,
         outputs=outputs,
     )  # fmt: skip

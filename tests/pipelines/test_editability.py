@@ -169,7 +169,7 @@ def test_failed_edits_count_as_no_change_and_are_counted() -> None:
 def test_fid_is_withheld_from_few_images() -> None:
     directions = DirectionSet((LIGHT,), SPREADS, "a" * 64)
     found, _ = editability.measure(Colours(), images(4), directions, ("light",), JUDGES, settings())
-    assert found["edited"]["fid"] == {"value": None, "n": 8, "n_failed": 0}
+    assert found["edited"]["fid"] == {"value": None, "low": None, "high": None, "n": 8, "n_failed": 0}
     assert found["edited"]["kid"]["value"] is not None and found["consistency"]["code"]["n"] == 2
 
 

@@ -14,6 +14,7 @@ import torch
 
 from core.config import Config
 from core.errors import ReinvertError
+from core.pictures import read_pictures
 from core.weights import WeightsCard, save_weights, weights_folder
 from metrics import registry
 from pipelines import evaluate as evaluation
@@ -22,7 +23,7 @@ from pipelines.evaluate_chunks import Tools, measure_chunk, read_chunk
 from pipelines.evaluate_provenance import code_sha256, method_chain, weights_sha256
 from pipelines.evaluate_timing import align, measure_timing, time_batch
 
-MEASURED = ("metrics.json", "per_image.parquet", "reconstructions.npz")
+MEASURED = ("metrics.json", "per_image.parquet", "reconstructions.webp", "inputs.webp")
 IMAGES = 14
 
 
@@ -109,7 +110,7 @@ def test_writes_what_the_architecture_promises(tools: Tools, tmp_path: Path) -> 
         assert entry["mean"] == pytest.approx(per_image[metric.name].mean(), rel=1e-12)
         assert entry["low"] <= entry["mean"] <= entry["high"]
         assert (entry["n"], entry["n_failed"], entry["protocol"]) == (IMAGES, 0, metric.protocol)
-    assert set(metrics["fid"]) == {"value", "n", "n_failed", "protocol"}
+    assert set(metrics["fid"]) == {"value", "low", "high", "n", "n_failed", "protocol"}
 
     curve = json.loads((out / "curve.json").read_text())
     assert curve["steps"] == [0, 10, 20]
@@ -141,10 +142,10 @@ def test_writes_what_the_architecture_promises(tools: Tools, tmp_path: Path) -> 
 def test_scores_can_be_measured_again_from_the_stored_pictures(tools: Tools, tmp_path: Path) -> None:
     out = run(tools, tmp_path)
     per_image = pd.read_parquet(out / "per_image.parquet")
-    with np.load(out / "reconstructions.npz") as pictures:
-        assert (pictures["inputs"] == images().pixels).all()
-        assert pictures["indices"].tolist() == per_image["image"].tolist()
-        real, fake = (to_float(torch.from_numpy(pictures[name])) for name in ("inputs", "images"))
+    pictures = [read_pictures(out / f"{name}.webp", IMAGES) for name in ("inputs", "reconstructions")]
+    assert (pictures[0] == images().pixels).all()
+    assert images().indices.tolist() == per_image["image"].tolist()
+    real, fake = (to_float(torch.from_numpy(one)) for one in pictures)
     panel = tools.load_panel("faces", tmp_path, torch.device("cpu"))
     scores = panel.score(real, fake, torch.zeros(IMAGES, dtype=torch.bool), registry.per_image_metrics())
     for name, score in scores.items():
@@ -207,10 +208,10 @@ def test_a_damaged_chunk_is_computed_again(tools: Tools, tmp_path: Path) -> None
     damaged.write_bytes(damaged.read_bytes()[:200])
     assert read_chunk(damaged) is None
     (first / "metrics.json").unlink()
-    kept = (first / "reconstructions.npz").read_bytes()
+    kept = (first / "reconstructions.webp").read_bytes()
     run(tools, tmp_path)
     assert (first / "metrics.json").exists()
-    assert (first / "reconstructions.npz").read_bytes() == kept
+    assert (first / "reconstructions.webp").read_bytes() == kept
 
 
 def test_other_arguments_do_not_reuse_chunks(tools: Tools, tmp_path: Path) -> None:
@@ -314,7 +315,14 @@ def test_a_method_that_fails_everywhere_is_a_recorded_result(
         "n_failed": IMAGES,
         "protocol": registry.get("l2").protocol,
     }
-    assert metrics["kid"] == {"value": None, "n": IMAGES, "n_failed": IMAGES, "protocol": registry.get("kid").protocol}
+    assert metrics["kid"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "n": IMAGES,
+        "n_failed": IMAGES,
+        "protocol": registry.get("kid").protocol,
+    }
     assert pd.read_parquet(out / "per_image.parquet")["failed"].all()
     assert (out / "timing.json").exists()
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from core.config import Config
+from core.pictures import write_pictures
 from metrics import registry
 from tests.reports import edit_results
 
@@ -62,8 +63,8 @@ def write_run(folder: Path, method: str, error: float, seconds: list[float], see
     inputs = _faces(IMAGES, 7)
     level = error * generator.uniform(0.5, 2.0, (IMAGES, 1, 1, 1))
     outputs = (inputs + level * generator.standard_normal(inputs.shape)).clip(0, 255)
-    np.savez_compressed(folder / "reconstructions.npz", images=outputs.astype(np.uint8),
-                        inputs=inputs.astype(np.uint8), indices=indices)  # fmt: skip
+    for name, pictures in (("reconstructions", outputs), ("inputs", inputs)):
+        write_pictures(folder / f"{name}.webp", pictures.astype(np.uint8))
     l2 = ((inputs - outputs) ** 2).mean((1, 2, 3)) / 255**2
     scores = {"l2": l2, "psnr": -10 * np.log10(l2), "lpips": l2**0.5 * 2, "id": 1 - l2**0.5 * 3,
               "ssim": 1 - l2**0.5 * 2, "ms_ssim": 1 - l2**0.5}  # fmt: skip
