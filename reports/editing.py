@@ -271,6 +271,8 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
     wanted: list[tuple[str, str, Literal["lower", "higher", ""], int, bool, tuple[str, ...]]] = [
         ("fid_edited", "FID edited", "lower", 2, True, ("edited", "fid", "value")),
         ("kid_edited", "KID edited", "lower", 3, True, ("edited", "kid", "value")),
+        *[(f"{name}_edited_{end}", f"{name.upper()} edited {end}", "", decimals, True, ("edited", name, end))
+          for name, decimals in (("fid", 2), ("kid", 3)) for end in ("low", "high")],
         ("edited", "Edited", "", 0, False, ("edited", "kid", "n")),
         ("id_edited", "ID edited", "higher", 3, True, ("edited", "id", "mean")),
         ("consistency_code", "LEC code", "lower", 3, False, ("consistency", "code", "mean")),
@@ -287,7 +289,7 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
         if key == "id_edited" and not any(math.isfinite(one) for one in values):
             continue
         arrow: Literal["", "↓", "↑"] = "" if not direction else "↓" if direction == "lower" else "↑"
-        only: Literal["", "csv"] = "csv" if key == "consistency_n" else ""
+        only: Literal["", "csv"] = "csv" if key == "consistency_n" or key.endswith(("_low", "_high")) else ""
         columns.append(Column(key=key, label=label, direction=arrow, dagger=dagger, only=only))
         cells.append((values, decimals, _marks(runs, values, direction, decimals) if direction else []))
     gammas, protocols = sample["gammas"], sample["protocols"]

@@ -227,8 +227,8 @@ def failed_of(run: Run) -> int:
 
 
 def intervals(domain: str, runs: Sequence[Run]) -> Table:
-    """Means with their bootstrap intervals, for the metrics that have one score per image."""
-    names = [name for name in measured(runs) if registry.get(name).per_image]
+    """All metrics with their intervals."""
+    names = measured(runs)
     columns = [Column(key="method", label="Method", align="left")]
     for name in names:
         column = metric_column(name)
@@ -251,10 +251,11 @@ def intervals(domain: str, runs: Sequence[Run]) -> Table:
         rows.append(Row(cells=cells))
     return Table(
         identifier=f"intervals-{domain}",
-        caption=text(f"Bootstrap 95 % intervals of the means on **{domain}**, over the same images as "
-                     f"[[reconstruction-{domain}]]. FID and KID are numbers of whole sets and have none here."),
+        caption=text(f"Bootstrap 95 % intervals on **{domain}**, over the same images as [[reconstruction-{domain}]]; "
+                     "those of FID and KID by the jackknife."),
         columns=columns, rows=rows, small=True,
-        notes=[text("The interval covers the choice of test images, not the randomness of training."),
+        notes=[text("The interval covers the choice of test images, not the randomness of training. That of FID says how "
+                    "it would scatter with other images of the same number, not how much smaller it were of many."),
                protocol_note(names, runs)],
     )  # fmt: skip
 

@@ -78,10 +78,10 @@ def reduce_labels(labels: Tensor, factor: int, classes: int) -> Tensor:
 def rasterize(
     scene: dict[str, Tensor], painter: Painter, resolution: int, supersampling: int, classes: int
 ) -> tuple[Tensor, Tensor]:
-    """Paint scenes at `supersampling` times the size and reduce.
+    """Paint scenes at `supersampling` times the size and reduce, in the precision of the scene's numbers.
 
     Args:
-        scene: parameters as (B,) tensors on any device.
+        scene: parameters as (B,) tensors of one type on any device.
         painter: what paints them, from pixel centres x (1, 1, R) and y (1, R, 1) in [-1, 1], y up.
         resolution: side of the picture in pixels.
         classes: number of labels.
@@ -90,8 +90,8 @@ def rasterize(
         images (B, 3, resolution, resolution) float32 in [-1, 1]; labels (B, resolution, resolution) uint8.
     """
     side = resolution * supersampling
-    device = next(iter(scene.values())).device
-    centres = (torch.arange(side, device=device, dtype=torch.float32) + 0.5) / side * 2 - 1
+    like = next(iter(scene.values()))
+    centres = (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) / side * 2 - 1
     rgb, labels = painter(scene, centres.view(1, 1, side), -centres.view(1, side, 1))
     image = functional.avg_pool2d(rgb, supersampling) * 2 - 1
-    return image, reduce_labels(labels, supersampling, classes)
+    return image.float(), reduce_labels(labels, supersampling, classes)

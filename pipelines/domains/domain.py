@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from core.errors import ReinvertError
@@ -55,3 +56,13 @@ class Domain:
         if split not in self.splits:
             raise ReinvertError(f"domain {self.name} has no split {split!r}; it has {', '.join(self.splits)}")
         return self.splits[split]
+
+
+def to_draw(scene: dict[str, Tensor], split: str) -> dict[str, Tensor]:
+    """The scene with the precision in which images of `split` are drawn: float64 for the test split, else float32.
+
+    In float32 some bytes in a hundred thousand are one more or less on another kind of processor. Test images decide
+    what is up to date, so theirs are to be the same everywhere; of training images there are too many for that.
+    """
+    dtype = torch.float64 if split == "test" else torch.float32
+    return {name: value.to(dtype) for name, value in scene.items()}

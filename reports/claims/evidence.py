@@ -138,9 +138,8 @@ class Evidence:
             return Missing("metric", f"{metric} of {method}", "no number")
         if found.certainty == "sampled" and found.n is not None and found.n < FEWEST:
             return Missing("metric", f"{metric} of {method}", f"of {found.n} images, too few for an interval")
-        few = found.certainty == "rounded" and found.n is not None and found.n < SET_RANK
-        if metric in OF_SETS and few:
-            # Its interval is unknown and wide, so that nothing is certain about it.
+        if metric in OF_SETS and found.n is not None and (found.n < SET_RANK or found.certainty == "rounded"):
+            # Of so few images, or measured without an interval, it may be far off: nothing is certain about it.
             words = f"{found.text} (n = {found.n})"
             return Value(found.value, -math.inf, math.inf, "sampled", words, found.n, n_failed=found.n_failed)
         return size(found, metric) if names.metric(metric).per_gamma_of else found

@@ -5,7 +5,7 @@ from torch import Tensor
 from pipelines.domains.canvas import Painter
 from pipelines.domains.churches import scene as scenes
 from pipelines.domains.churches.render import RESOLUTION, paint, render
-from pipelines.domains.domain import Batch, Domain
+from pipelines.domains.domain import Batch, Domain, to_draw
 
 
 def _attributes(scene: scenes.Scene, split: str, indices: Tensor) -> dict[str, Tensor]:
@@ -20,7 +20,7 @@ def attributes(split: str, indices: Tensor) -> dict[str, Tensor]:
 def render_split(split: str, indices: Tensor, painter: Painter = paint) -> Batch:
     """Images `indices` (B,) int64 of a split, with labels and every attribute; see `Batch`."""
     scene = scenes.split_scene(split, indices)
-    return Batch(*render(scene, RESOLUTION, painter), _attributes(scene, split, indices))
+    return Batch(*render(to_draw(scene, split), RESOLUTION, painter), _attributes(scene, split, indices))
 
 
 def draw(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pipelines.domains.canvas import Painter
-from pipelines.domains.domain import Batch, Domain
+from pipelines.domains.domain import Batch, Domain, to_draw
 from pipelines.domains.faces import scene as scenes
 from pipelines.domains.faces.render import RESOLUTION, paint, render
 
@@ -26,7 +26,7 @@ def attributes(split: str, indices: Tensor) -> dict[str, Tensor]:
 def render_split(split: str, indices: Tensor, painter: Painter = paint) -> Batch:
     """Images `indices` (B,) int64 of a split, with labels and every attribute; see `Batch`."""
     scene = scenes.split_scene(split, indices)
-    return Batch(*render(scene, RESOLUTION, painter), _attributes(scene, split, indices))
+    return Batch(*render(to_draw(scene, split), RESOLUTION, painter), _attributes(scene, split, indices))
 
 
 def draw(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ def hard_negatives(split: str, indices: Tensor) -> Batch:
     scene = scenes.split_scene(split, indices, hard_negative=True)
     truth = _attributes(scene, split, indices)
     truth["identity"] = -1 - truth["identity"]
-    return Batch(*render(scene), truth)
+    return Batch(*render(to_draw(scene, split)), truth)
 
 
 DOMAIN = Domain(

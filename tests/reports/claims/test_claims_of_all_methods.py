@@ -1,6 +1,7 @@
 """Once every method of params.yaml has run, each claim about them is decided, as comparing means decides."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +28,8 @@ def _run(domain, method, quality, n=16):
               for name, base in SCORES.items() if name != "id" or domain == "faces"}  # fmt: skip
     metrics = {name: {"value": float(values.mean()), "low": float(values.min()), "high": float(values.max()), "n": n,
                       "n_failed": 0} for name, values in scores.items()}  # fmt: skip
-    metrics |= {name: {"value": 30 * (1 - quality), "low": np.nan, "high": np.nan, "n": n, "n_failed": 0}
+    of_sets = 30 * (1 - quality)
+    metrics |= {name: {"value": of_sets, "low": of_sets - 1e-6, "high": of_sets + 1e-6, "n": n, "n_failed": 0}
                 for name in ("fid", "kid")}  # fmt: skip
     return Run(
         f"{domain}-{method.replace('/', '-')}", domain, method, group_of(method, CONFIG),
@@ -78,6 +80,12 @@ def test_no_claim_about_methods_of_params_is_left_unmeasured(tmp_path):
                "hyperinverter-12", "hyperinverter-19", "feature-style-1", "feature-style-2", "feature-style-3",
                "e2style-1", "e2style-2", "e2style-3", "e2style-4", "e2style-5", "e2style-6"}  # fmt: skip
     assert not decided & open_
+
+
+@pytest.mark.parametrize(("n", "low", "certain"), [(200, 2.9, True), (200, None, False), (100, 2.9, False)])
+def test_fid_is_certain_of_enough_images_with_an_interval(n, low, certain):
+    found = table.Evidence(["faces"]).usable(table.valued(3.0, low, low and 3.1, "fid", n), "fid", "psp")
+    assert isinstance(found, table.Value) and math.isfinite(found.low) == certain
 
 
 def test_fid_of_few_images_decides_nothing_alone(tmp_path):
