@@ -31,11 +31,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-DOMAINS := faces churches
-# Test images, those of one domain on one core; where two DVCs were in each other's way, the second call mends it.
-render = $(foreach domain,$(DOMAINS),$(BIN)/dvc repro --quiet render-test@$(domain) &) wait; \
-	$(BIN)/dvc repro --quiet render-test cells
-
 # First what was learnt is fetched from dvc-remote/, the folder of this repository that holds it, in one go; what is not
 # there is made. `dvc repro --pull` would ask stage by stage, in minutes, and warn about every picture and score that is
 # made here and was never meant to be fetched. DVC runs one stage after another, each in a process of its own: the runs
@@ -47,7 +42,7 @@ STALE := sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stag
 
 repro: $(STAMP)
 	@$(fetch)
-	@$(render)
+	@$(BIN)/dvc repro --quiet render-test cells
 	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml:evaluate pipelines/edits/dvc.yaml:editability | $(STALE)); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead $$stale; fi
 	@$(BIN)/dvc repro
@@ -55,15 +50,18 @@ repro: $(STAMP)
 	@echo "The report: $(CURDIR)/reports/report.pdf"
 	@echo "            $(CURDIR)/reports/report.md"
 
-# Every cell at the scale `reference` of params.yaml. Commit pipelines/reference/dvc.lock, reference/ and
-# reports/reference/ with it; `reinvert check` holds later changes against reports/reference/baseline.json.
+# Every cell at the scale `reference` of params.yaml, those aside that were measured before, here or in the commit. Commit
+# pipelines/reference/dvc.lock, reference/, reports/reference/ and dvc-remote/ with it; `reinvert check` holds later
+# changes against reports/reference/baseline.json.
 REFERENCE := pipelines/reference/dvc.yaml
 reference: $(STAMP)
 	@$(fetch)
-	@$(render)
+	@$(BIN)/dvc repro --quiet render-test cells
+	@$(BIN)/dvc pull --quiet --allow-missing $(REFERENCE)
 	@stale=$$($(BIN)/dvc repro --dry $(REFERENCE):evaluate $(REFERENCE):editability | $(STALE)); \
 		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead --scale reference --results reference $$stale; fi
 	@$(BIN)/dvc repro $(REFERENCE)
+	@$(BIN)/dvc push --quiet $(REFERENCE)
 	@echo
 	@echo "The report: $(CURDIR)/reports/reference/report.pdf"
 

@@ -8,7 +8,6 @@ by one thread, here or in worker processes, so the numbers are the same whatever
 from __future__ import annotations
 
 import functools
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -28,7 +27,7 @@ from methods import registry as methods_registry
 from methods.inverter import Inverter
 from metrics.panel import Panel, blank_where_failed
 from pipelines.domains.shards import to_bytes, to_float
-from pipelines.worker_processes import in_processes
+from pipelines.worker_processes import cores, in_processes
 
 MOST_WORKERS = 8
 Chunk = dict[str, NDArray[Any]]
@@ -173,8 +172,7 @@ def _work(number: int, pixels: NDArray[np.uint8]) -> int:
 
 def sensible_workers(device: torch.device) -> int:
     """One per core on the CPU, up to `MOST_WORKERS`; one on a GPU, which is busy with one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if device.type != "cpu" else min(cores, MOST_WORKERS)
+    return 1 if device.type != "cpu" else min(cores(), MOST_WORKERS)
 
 
 def measure_all(

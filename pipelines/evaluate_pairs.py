@@ -8,7 +8,6 @@ are a few numbers per image.
 
 from __future__ import annotations
 
-import os
 import sys
 import typing
 from collections import deque
@@ -32,6 +31,7 @@ from metrics.protocols import Protocol
 from metrics.structure import SharedScale
 from pipelines.evaluate_chunks import Chunk, read_chunk, write_chunk
 from pipelines.evaluate_provenance import code_sha256, key_of, versions
+from pipelines.worker_processes import cores
 
 CHUNKS_AHEAD = 2
 """Chunks that are decoded while one is measured: enough to hide decoding, and all the images there are in memory."""
@@ -237,14 +237,10 @@ def evaluate_pairs(
         sizes = [min(batch, len(pairs) - start) for start in starts]
         bar.update(len(pairs) - sum(sizes[number] for number in missing))
         jobs = [range(starts[number], starts[number] + sizes[number]) for number in missing]
-        for number, images in zip(missing, _decoded(pairs, jobs, threads or _cores()), strict=True):
+        for number, images in zip(missing, _decoded(pairs, jobs, threads or cores()), strict=True):
             write_chunk(files[number], measure_chunk(measures, images))
             bar.update(len(images))
     return _joined(measures, files, len(pairs))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _decoded(pairs: Pairs, jobs: Sequence[range], threads: int) -> Iterator[list[tuple[Picture, Picture | None]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from core.config import Config
 from core.source import source_sha256
 from core.weights import CARD_FILE, load_card
+from pipelines.worker_processes import cores
 
 if TYPE_CHECKING:
     import torch  # heavy, and what was measured ahead is collected without it
@@ -88,10 +88,10 @@ def machine(device: torch.device | None = None) -> str:
         processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpu = ""
     if device is not None and device.type == "cuda":
         import torch
 
         gpu = f", {torch.cuda.get_device_name(device)}"
-    return f"{processor}, {cores} core{'s' if cores > 1 else ''}{gpu}, {platform.system()} {platform.machine()}"
+    count = cores()
+    return f"{processor}, {count} core{'s' if count > 1 else ''}{gpu}, {platform.system()} {platform.machine()}"

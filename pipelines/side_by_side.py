@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import ReinvertError
+from pipelines.worker_processes import cores
 
 POLL_SECONDS = 0.2
 
@@ -119,6 +120,4 @@ def require_none_failed(failed: Mapping[str, str], count: int, noun: str) -> Non
 
 def sensible_processes(device: str) -> int:
     """One per core on a CPU; four on a GPU, which one small network leaves idle most of the time."""
-    if device != "cpu":
-        return 4
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores() if device == "cpu" else 4

@@ -13,14 +13,20 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-def _start(prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start(prepare: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     # Ctrl-C reaches the whole process group; the parent decides and stops its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
-    prepare(*arguments)
+    if prepare is not None:
+        prepare(*arguments)
 
 
 def _die_with_parent() -> None:
@@ -33,7 +39,7 @@ def _die_with_parent() -> None:
 
 def in_processes(
     work: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], workers: int,
-    prepare: Callable[..., None], arguments: tuple[Any, ...],
+    prepare: Callable[..., None] | None = None, arguments: tuple[Any, ...] = (),
 ) -> Generator[Result, None, None]:  # fmt: skip
     """What `work` returns for each of `jobs`, as they are finished; they are begun in their order.
 
@@ -43,7 +49,7 @@ def in_processes(
         work: a function of a module, called as `work(*job)`.
         jobs: their arguments.
         workers: processes.
-        prepare: called once in each process, as `prepare(*arguments)`.
+        prepare: called once in each process, as `prepare(*arguments)`; None for nothing.
         arguments: picklable, as are those of the jobs.
     """
     others = set(multiprocessing.active_children())

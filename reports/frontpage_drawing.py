@@ -11,7 +11,7 @@ import numpy as np
 
 from reports.drawing import PANELS, STYLE, plain_ticks, save
 from reports.read import Run
-from reports.sheet import GAP, Sheet, width_of
+from reports.sheet import ENLARGEMENT, GAP, Sheet, width_of
 from reports.tabulate import heading_of_name
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def strip(parts: Sequence[tuple[Sequence[Run], Sequence[int]]], methods: Sequenc
         parts: of each domain its runs and the numbers of the images to show; framed where out-of-distribution.
         methods: the columns after the input; blank where a domain has no run of one.
     """
-    side = parts[0][0][0].inputs.shape[1] * 3
+    side = parts[0][0][0].inputs.shape[1] * ENLARGEMENT
     turn = math.radians(_SLANT)
     heads = ["input", *methods]
     top = int(max(width_of(name, _LETTERS) for name in heads) * math.sin(turn) + _LETTERS * math.cos(turn)) + 8

@@ -9,10 +9,8 @@ import numpy as np
 from core.errors import ReinvertError
 from metrics import registry
 from reports.read import Pixels, Run
-from reports.sheet import ACCENT, GAP, INK, Sheet, width_of
+from reports.sheet import ACCENT, ENLARGEMENT, GAP, INK, Sheet, width_of
 from reports.tabulate import heading_of
-
-ENLARGEMENT = 3
 
 
 def arrange(
@@ -106,7 +104,7 @@ def failures(runs: Sequence[Run], by: str, shown: Sequence[str], count: int) -> 
     side = runs[0].inputs.shape[1] * ENLARGEMENT
     pair, foot = 2 * side + 4 * GAP, 66
     label = 24 + max(width_of(run.method, 30) for run in runs)
-    sheet = Sheet(label + count * pair, len(runs) * (side + foot) + GAP, ENLARGEMENT)
+    sheet = Sheet(label + count * pair, len(runs) * (side + foot) + GAP)
     for line, run in enumerate(runs):
         top = GAP + line * (side + foot)
         sheet.words(label - 14, top + side // 2, run.method, 30, "end", "middle")

@@ -23,6 +23,8 @@ from core.files import atomic_path, atomic_write_text
 from reports.pdf import fonts_folder
 from reports.read import Pixels
 
+ENLARGEMENT = 3
+"""Units that a side of an image's pixel takes, unless a sheet has another number."""
 GAP = 6
 """Room between images, in the sheet's units; an image's pixel is a square of `Sheet.enlargement` of them."""
 INK = (20, 20, 20)
@@ -63,7 +65,7 @@ class _Words:
 class Sheet:
     """What is put on it, in the order of kinds: images, patches, frames, words."""
 
-    def __init__(self, width: int, height: int, enlargement: int = 3) -> None:
+    def __init__(self, width: int, height: int, enlargement: int = ENLARGEMENT) -> None:
         """An empty white sheet.
 
         Args:

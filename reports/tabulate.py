@@ -254,8 +254,8 @@ def intervals(domain: str, runs: Sequence[Run]) -> Table:
         caption=text(f"Bootstrap 95 % intervals on **{domain}**, over the same images as [[reconstruction-{domain}]]; "
                      "those of FID and KID by the jackknife."),
         columns=columns, rows=rows, small=True,
-        notes=[text("The interval covers the choice of test images, not the randomness of training. That of FID says how "
-                    "it would scatter with other images of the same number, not how much smaller it were of many."),
+        notes=[text("The interval covers the choice of test images, not the randomness of training. That of FID says "
+                    "how it would scatter with other images of the same number, not how much smaller it were of many."),
                protocol_note(names, runs)],
     )  # fmt: skip
 

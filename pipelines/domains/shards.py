@@ -8,7 +8,8 @@ where it was stopped. Ground-truth attributes are not stored: they are a functio
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +25,16 @@ from core.errors import ReinvertError
 from core.files import atomic_path, atomic_write_json, sha256_of
 from pipelines import domains
 from pipelines.domains.domain import Domain
+from pipelines.worker_processes import cores, in_processes
 
 SHARD_SIZE = 2_000
 _RENDER_BATCH = 8  # small enough for intermediate maps to stay in the cache
 # Compiling the painter takes about a minute and makes it five times faster: worth it from here on.
 _COMPILE_FROM = 10_000
+# Processes take seconds to start; each is then given so many images at a time.
+_ALONE_BELOW = 500
+_PART = 200
+_MOST_WORKERS = 8
 _COUNTED = 2_000
 
 
@@ -92,18 +98,32 @@ def _painter(domain: Domain, remaining: int) -> Callable[..., Any]:
     return domain.painter
 
 
-def _render_shard(domain: Domain, split: str, start: int, stop: int, painter: Callable[..., Any], bar: Any) -> Any:
+def _render_part(
+    domain: Domain, split: str, start: int, stop: int, painter: Callable[..., Any] | None = None
+) -> tuple[int, int, NDArray[np.uint8], NDArray[np.uint8]]:
     images, labels = [], []
     for first in range(start, stop, _RENDER_BATCH):
-        batch = domain.render(split, torch.arange(first, min(first + _RENDER_BATCH, stop)), painter)
+        batch = domain.render(split, torch.arange(first, min(first + _RENDER_BATCH, stop)), painter or domain.painter)
         images.append(to_bytes(batch.images).numpy())
         labels.append(batch.labels.numpy())
-        bar.update(len(labels[-1]))
-    return np.concatenate(images), np.concatenate(labels)
+    return start, stop, np.concatenate(images), np.concatenate(labels)
+
+
+def _rendered_parts(
+    domain: Domain, split: str, parts: list[tuple[int, int]], remaining: int
+) -> Iterator[tuple[int, int, NDArray[np.uint8], NDArray[np.uint8]]]:
+    painter = _painter(domain, remaining)
+    workers = min(cores(), _MOST_WORKERS)
+    if painter is not domain.painter or workers == 1 or remaining < _ALONE_BELOW:
+        yield from (_render_part(domain, split, start, stop, painter) for start, stop in parts)
+        return
+    jobs = [(domain, split, start, stop) for start, stop in parts]
+    with closing(in_processes(_render_part, jobs, workers)) as done:
+        yield from done
 
 
 def render(domain: Domain, split: str, folder: Path) -> Shards:
-    """Render what is missing of a split into `folder` and return it.
+    """Render what is missing of a split into `folder` and return it, on all cores where that pays.
 
     Raises:
         ReinvertError: unknown split, or `folder` holds another domain, split or renderer version.
@@ -113,16 +133,21 @@ def render(domain: Domain, split: str, folder: Path) -> Shards:
         return load(folder, domain, split)
     starts = range(0, size, SHARD_SIZE)
     missing = [k for k, _ in enumerate(starts) if not (folder / f"labels-{k:02d}.npy").exists()]
-    painter = _painter(domain, len(missing) * SHARD_SIZE)
-    remaining = sum(min(SHARD_SIZE, size - starts[k]) for k in missing)
+    stops = {k: min(starts[k] + SHARD_SIZE, size) for k in missing}
+    parts = [(first, min(first + _PART, stops[k])) for k in missing for first in range(starts[k], stops[k], _PART)]
+    remaining = sum(stop - start for start, stop in parts)
+    waiting: dict[int, dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]]] = {k: {} for k in missing}
     with tqdm(total=remaining, desc=f"render {domain.name}/{split}", unit="img", disable=None) as bar:
-        for k in missing:
-            stop = min(starts[k] + SHARD_SIZE, size)
-            for kind, pixels in zip(
-                ("images", "labels"), _render_shard(domain, split, starts[k], stop, painter, bar), strict=True
-            ):
+        for start, stop, *pixels in _rendered_parts(domain, split, parts, remaining):
+            bar.update(stop - start)
+            k = start // SHARD_SIZE
+            waiting[k][start] = (pixels[0], pixels[1])
+            if sum(len(images) for images, _ in waiting[k].values()) < stops[k] - starts[k]:
+                continue
+            whole = [found for _, found in sorted(waiting.pop(k).items())]
+            for place, kind in enumerate(("images", "labels")):
                 with atomic_path(folder / f"{kind}-{k:02d}.npy") as temporary:
-                    np.save(temporary, pixels)
+                    np.save(temporary, np.concatenate([found[place] for found in whole]))
     files = sorted(folder.glob("*.npy"))
     atomic_write_json(
         folder / "manifest.json",

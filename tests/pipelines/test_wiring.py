@@ -44,14 +44,16 @@ def test_every_run_s_network_is_one_that_the_graph_trains() -> None:
 
 @pytest.mark.parametrize(("stage", "of"), [("evaluate", "${key}"), ("inspect", "${item}")])
 def test_both_graphs_measure_alike(stage: str, of: str) -> None:
-    """Another scale, folder and nothing else."""
+    """Another scale and folder; and what the reference run leaves behind is pushed, because it took hours."""
     default, reference = GRAPH[stage]["do"], REFERENCE[stage]["do"]
 
     def at_reference(text: Any) -> Any:
         if isinstance(text, dict):
             return {at_reference(key): value for key, value in text.items()}
         if isinstance(text, list):
-            return [at_reference(one) for one in text]
+            pushed = [next(iter(one)) if isinstance(one, dict) and {"push": False} in one.values() else one
+                      for one in text]  # fmt: skip
+            return [at_reference(one) for one in pushed]
         changed = {f"reinvert {stage} {of}": f"reinvert {stage} {of} --scale reference --results reference"}
         return changed.get(text, text.replace("results/", "reference/").replace("cells/default", "cells/reference"))
 

@@ -40,14 +40,14 @@ def test_round_trip(small: Domain, tmp_path: Path) -> None:
 
 
 def test_resumes_after_a_kill(small: Domain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, drawn = shards._render_shard, []
+    original, drawn = shards._render_part, []
 
     def interrupted(domain: Domain, split: str, start: int, *rest: object) -> object:
         if start == 3:
             raise KeyboardInterrupt
         return original(domain, split, start, *rest)
 
-    monkeypatch.setattr(shards, "_render_shard", interrupted)
+    monkeypatch.setattr(shards, "_render_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
         shards.render(small, "test", tmp_path / "a")
     with pytest.raises(ReinvertError, match="no rendered images"):
@@ -57,7 +57,7 @@ def test_resumes_after_a_kill(small: Domain, tmp_path: Path, monkeypatch: pytest
         drawn.append(start)
         return original(domain, split, start, *rest)
 
-    monkeypatch.setattr(shards, "_render_shard", counting)
+    monkeypatch.setattr(shards, "_render_part", counting)
     resumed = shards.render(small, "test", tmp_path / "a")
     assert drawn == [3, 6]
     whole = shards.render(small, "test", tmp_path / "b")
@@ -65,6 +65,17 @@ def test_resumes_after_a_kill(small: Domain, tmp_path: Path, monkeypatch: pytest
     manifests = [json.loads((tmp_path / name / "manifest.json").read_text()) for name in "ab"]
     assert manifests[0] == manifests[1]
     assert manifests[0]["count"] == 7
+
+
+def test_processes_render_what_one_does(small: Domain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = shards.render(small, "test", tmp_path / "alone")
+    monkeypatch.setattr(shards, "_ALONE_BELOW", 0)
+    monkeypatch.setattr(shards, "_PART", 2)  # parts end within a shard of 3
+    monkeypatch.setattr(shards, "cores", lambda: 2)
+    together = shards.render(small, "test", tmp_path / "together")
+    assert np.array_equal(alone.images(range(7)), together.images(range(7)))
+    manifests = [(tmp_path / name / "manifest.json").read_bytes() for name in ("alone", "together")]
+    assert manifests[0] == manifests[1]
 
 
 def test_other_content_is_refused(small: Domain, tmp_path: Path) -> None:
