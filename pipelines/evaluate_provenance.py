@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config import Config
-from core.source import source_sha256
 from core.weights import CARD_FILE, load_card
 from pipelines.worker_processes import cores
 
@@ -58,7 +57,7 @@ def code_sha256() -> str:
 
 
 def sha256_of_code(parts: Sequence[str]) -> str:
-    """SHA-256 over what computes in the Python files of `parts`: folders and patterns below the project's folder."""
+    """SHA-256 over the Python files of `parts`: folders and patterns below the project's folder."""
     root = Path(__file__).resolve().parents[1]
     files = sorted(
         file for part in parts for path in root.glob(part) for file in (path.rglob("*.py") if path.is_dir() else [path])
@@ -66,7 +65,7 @@ def sha256_of_code(parts: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.relative_to(root).as_posix()}\n".encode())
-        digest.update(f"{source_sha256(file)}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
