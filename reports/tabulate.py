@@ -28,6 +28,9 @@ FID_SAMPLE_BIAS = 2048
 SET_RANK = 128
 """Features of the embedded judge: FID of fewer images has a covariance without full rank, so nothing is marked."""
 
+INTERVAL_DECIMALS = {"kid": 1}
+"""Decimals of an interval's ends where those of the value would feign precision: KID's are hundreds apart."""
+
 MARKING_NOTE = "Best in **bold**, second best underlined, as printed; ties share the mark."
 
 
@@ -244,7 +247,7 @@ def intervals(domain: str, runs: Sequence[Run]) -> Table:
             continue
         cells = [Cell(text=run.method, value=run.method)]
         for name in names:
-            decimals = registry.get(name).decimals
+            decimals = INTERVAL_DECIMALS.get(name, registry.get(name).decimals)
             entry = run.metrics.get(name, {})
             ends = [number(entry.get(side, math.nan), decimals) for side in ("low", "high")]
             cells += [Cell(text=f"{ends[0].text} – {ends[1].text}"), *ends]
@@ -255,7 +258,7 @@ def intervals(domain: str, runs: Sequence[Run]) -> Table:
                      "those of FID and KID by the jackknife."),
         columns=columns, rows=rows, small=True,
         notes=[text("The interval covers the choice of test images, not the randomness of training. That of FID says "
-                    "how it would scatter with other images of the same number, not how much smaller it were of many."),
+                    "how it would scatter with as many other images, not by how much their small number raises it."),
                protocol_note(names, runs)],
     )  # fmt: skip
 

@@ -233,12 +233,13 @@ def valued(
 def weighted_sum(terms: Sequence[tuple[float, Value]]) -> tuple[float, float, float]:
     """The sum of weight times value over `terms`, and its interval; how, the module says."""
     total = sum(weight * value.value for weight, value in terms)
+    down = [abs(w) * ((v.value - v.low) if w > 0 else (v.high - v.value)) for w, v in terms]
+    up = [abs(w) * ((v.high - v.value) if w > 0 else (v.value - v.low)) for w, v in terms]
     paired = _paired(terms)
     if paired is not None:
         low, high = np.quantile(bootstrap_means(paired, RESAMPLES, SEED), (0.025, 0.975))
-        return total, float(low), float(high)
-    down = [abs(w) * ((v.value - v.low) if w > 0 else (v.high - v.value)) for w, v in terms]
-    up = [abs(w) * ((v.high - v.value) if w > 0 else (v.value - v.low)) for w, v in terms]
+        # A number that is only known to lie on one side of its scores' mean leaves that side open.
+        return total, -math.inf if math.inf in down else float(low), math.inf if math.inf in up else float(high)
     if all(value.certainty == "sampled" for _, value in terms):
         return total, total - math.hypot(*down), total + math.hypot(*up)
     return total, total - sum(down), total + sum(up)

@@ -30,6 +30,8 @@ PARAMETERS = "params_millions"
 TIME_FACTOR = 3**0.5
 """A time is known up to this factor either way: the same optimisation took 2.5 s on an idle and 6.6 s on a busy
 machine, where an encoder took as long as before, and a verdict must not turn on that."""
+MINIMISED = frozenset({"l2", "lpips", "psnr"})
+"""Metrics of what searches minimise."""
 PAPER_SCALE = "paper-scale"
 """Below results/: <paper>/cells.csv, measured at that paper's scale, on its images, by its protocols. Kept apart."""
 
@@ -102,7 +104,8 @@ def evidence(
         runs: of all domains, those that failed included.
         results_dir: holds <run>/.
         known: domains of the suite, whether or not there is a run on them.
-        cut_short: methods that were given fewer steps than they need; their times are the least they take.
+        cut_short: methods that were given fewer steps than they need; their times are the least they take, their
+            errors the most they make (`without_last_steps`).
         shared_dir: holds **/cells.csv; None for results_dir.
 
     Raises:
@@ -166,13 +169,13 @@ def paper_scale(shared_dir: Path) -> dict[str, dict[Cell, Value]]:
 
 
 def of_run(run: Run, cut_short: bool = False) -> dict[Cell, Value]:
-    """The numbers of a run that has any; with all its steps it would take longer if it was `cut_short`."""
+    """The numbers of a run that has any; with all its steps it would be slower and nearer if it was `cut_short`."""
     cells = {}
     for name, entry in run.metrics.items():
         value = valued(entry["value"], entry["low"], entry["high"], name, int(entry["n"]), int(entry["n_failed"]))
         if name in run.per_image and math.isfinite(value.value):
-            value = Value(**{**value.__dict__, "scores": run.per_image[name]})
-        cells[Cell(run.domain, run.method, name)] = value
+            value = replace(value, scores=run.per_image[name])
+        cells[Cell(run.domain, run.method, name)] = without_last_steps(value, name) if cut_short else value
     seconds, parameters = run.timing.get("seconds_per_image_batch_1"), run.timing.get("parameters")
     for name, number in (("seconds_per_image", seconds), (PARAMETERS, parameters and parameters / 1e6)):
         if number is not None:
@@ -190,6 +193,19 @@ def of_run(run: Run, cut_short: bool = False) -> dict[Cell, Value]:
             for step, number in zip(run.curve["steps"], run.curve[name], strict=True):
                 cells[Cell(run.domain, run.method, name, f"step={step:g}")] = valued(number, None, None, name, None)
     return cells
+
+
+def without_last_steps(value: Value, metric: str) -> Value:
+    """What the number of a search that was cut short says of the whole search.
+
+    What it minimises would be smaller, nobody knows by how much; of other metrics it says nothing, because identity or
+    FID may well get worse on the way.
+    """
+    low, high, scores = -math.inf, math.inf, None
+    if metric in MINIMISED:
+        low, high = (low, value.high) if names.metric(metric).direction == "lower" else (value.low, high)
+        scores = value.scores
+    return replace(value, low=low, high=high, certainty="sampled", text=f"{value.text}, cut short", scores=scores)
 
 
 def digest(results_dir: Path, runs: Iterable[str], shared_dir: Path | None = None) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from metrics import registry
 from reports import markdown
 from reports.claims import bars, chapters, measured, names, paper_tables, record
 from reports.claims import judged as verdicts
-from reports.claims.evidence import Cell, Evidence, Missing, Value, rounded, valued
+from reports.claims.evidence import Cell, Evidence, Missing, Value, rounded, sign, valued
 from reports.claims.judge import VERDICTS
 from reports.claims.published import read_published
 from reports.model import Report, numbered, text
@@ -63,6 +64,20 @@ def test_the_time_of_a_method_cut_short_is_the_least_it_takes(tmp_path):
     assert cut.high == math.inf
 
 
+def test_the_error_of_a_search_cut_short_is_the_most_it_makes(tmp_path):
+    found = measured.evidence([run()], tmp_path, cut_short=["psp"])
+    l2, fid = (found.find("faces", "psp", metric) for metric in ("l2", "fid"))
+    assert (l2.low, l2.high) == (-math.inf, 0.25)
+    assert l2.text == "0.2000 [0.1500, 0.2500], cut short"
+    assert (fid.low, fid.high, fid.scores) == (-math.inf, math.inf, None)
+    # Whoever is ahead of it may be overtaken; whoever is behind it stays there, image by image where both have scores.
+    for other, certain in ((0.1, 0), (0.4, 1)):
+        assert sign([(1.0, valued(other, other - 0.04, other + 0.04, "l2", 24)), (-1.0, l2)]) == certain
+    for step, certain in ((-0.01, 0), (0.01, 1)):
+        near = replace(l2, value=l2.value + step, low=0.0, high=1.0, scores=l2.scores + step)
+        assert sign([(1.0, near), (-1.0, l2)]) == certain
+
+
 def put(folder, content, name="editing"):
     path = folder / name / "cells.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +105,8 @@ def edits_of(**changes) -> dict:
                                            for mean in (-4.0, 0.0, 3.0)], "per_gamma": {**ENTRY, "mean": -2.0,
                                                                                         "low": -2.5, "high": -1.5}},
                        "ganspace-1": {"changes": [ENTRY] * 3, "per_gamma": ENTRY}},
-        "edited": {"fid": {"value": 31.25, "n": 192, "n_failed": 0}, "kid": {"value": 1.0, "n": 192, "n_failed": 0},
-                   "id": ENTRY},
+        "edited": {"fid": {"value": 31.25, "low": 30.5, "high": 32.0, "n": 192, "n_failed": 0},
+                   "kid": {"value": 1.0, "low": 0.5, "high": 1.5, "n": 192, "n_failed": 0}, "id": ENTRY},
         "mixing": {"content_from": "feature", "follows_content": {"yaw": {**ENTRY, "mean": 0.6}}},
         "interpolation": {"code": {"endpoint_lpips": ENTRY}, "code_and_weights": None},
         **changes,
@@ -109,7 +124,7 @@ def test_edits_take_part(tmp_path):
     assert [point for point, _ in evidence.swept("faces", "psp", "age_delta", "gamma")] == [-2, 0, 1.5]
     slope = evidence.find("faces", "psp", "age_delta_per_gamma")
     assert (slope.value, slope.low, slope.high) == (2.0, 1.5, 2.5)  # the size, with the interval of its images
-    assert evidence.find("faces", "psp", "fid_edited").text == "31.25"
+    assert evidence.find("faces", "psp", "fid_edited").text == "31.25 [30.50, 32.00]"
     assert evidence.find("faces", "psp", "id_edited").text == "0.500 [0.400, 0.600]"
     assert evidence.find("faces", "psp", "follows_content", "attribute=yaw").value == 0.6
     assert evidence.find("faces", "interpolation/code", "endpoint_lpips").value == 0.5

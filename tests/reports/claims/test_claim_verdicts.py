@@ -10,7 +10,7 @@ from reports.claims.judge import FigureRule, judge
 from reports.claims.statements import Claim
 
 
-def sampled(value: float, half: float = 0.0, n: int = 10) -> Value:
+def sampled(value: float, half: float = 0.0, n: int = 200) -> Value:
     return Value(value, value - half, value + half, "sampled", f"{value:g}", n)
 
 
