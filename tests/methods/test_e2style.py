@@ -22,9 +22,7 @@ TRAINING = {
 }  # fmt: skip
 FIRST: dict[str, Any] = {
     "kind": "e2style",
-    # Eight channels at least: training a strided 1x1 convolution of fewer, torch 2.13 writes beyond its memory on
-    # processors without AVX-512.
-    "encoder": {"widths": [8, 8, 16, 16], "units": [1, 1, 1, 0], "grid": 2},
+    "encoder": {"widths": [4, 6, 8, 8], "units": [1, 1, 1, 0], "grid": 2},
     "training": TRAINING,
 }
 STAGES = ["e2style/1-stage", "e2style/2-stage", "e2style/3-stage"]
