@@ -179,7 +179,8 @@ def test_a_full_disk_loses_no_finished_work(workplace: Path, monkeypatch: pytest
     def blank(domain: Any, split: str, start: int, stop: int, *rest: Any) -> Any:
         rendered.append(start)
         size = domain.resolution
-        return np.zeros((stop - start, size, size, 3), np.uint8), np.zeros((stop - start, size, size), np.uint8)
+        images = np.zeros((stop - start, size, size, 3), np.uint8)
+        return start, stop, images, images[..., 0]
 
     saved = np.save
 
@@ -188,7 +189,9 @@ def test_a_full_disk_loses_no_finished_work(workplace: Path, monkeypatch: pytest
             raise OSError(errno.ENOSPC, "No space left on device")
         saved(path, pixels)
 
-    monkeypatch.setattr(shards, "_render_shard", blank)
+    monkeypatch.setattr(shards, "_render_part", blank)
+    monkeypatch.setattr(shards, "_PART", shards.SHARD_SIZE)
+    monkeypatch.setattr(shards, "cores", lambda: 1)  # others would not know of `blank`
     monkeypatch.setattr(np, "save", full)
     arguments = ["render", "--domain", "faces", "--split", "test", "--out", "data/faces/test"]
     result = CliRunner().invoke(app, arguments)
