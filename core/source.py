@@ -27,8 +27,8 @@ def code_of(text: str) -> str:
     lines = text.splitlines()
     inside, dropped = set[int](), set[int]()
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Constant | ast.JoinedStr) and (node.end_lineno or 0) > node.lineno:
-            inside.update(range(node.lineno, node.end_lineno))  # type: ignore[arg-type]
+        if isinstance(node, ast.Constant | ast.JoinedStr):
+            inside.update(range(node.lineno, node.end_lineno or node.lineno))
         elif isinstance(node, ast.Expr) and _is_text(node.value) and _alone(node, lines):
             dropped.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
