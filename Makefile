@@ -33,18 +33,28 @@ $(STAMP): pyproject.toml constraints.txt
 
 # First what was learnt is fetched from dvc-remote/, the folder of this repository that holds it, in one go; what is not
 # there is made. `dvc repro --pull` would ask stage by stage, in minutes, and warn about every picture and score that is
-# made here and was never meant to be fetched. DVC runs one stage after another, each in a process of its own: the runs
-# that are out of date are measured before, by one process per core, and it collects them.
+# made here and was never meant to be fetched.
 LEARNT := train-generator train-judge train-method label-samples directions
 fetch = $(BIN)/dvc pull --quiet --allow-missing $(LEARNT) || echo "Not everything could be fetched; the rest is made here."; \
 	$(BIN)/dvc repro --quiet $(LEARNT)
-STALE := sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stage '.*:(editability@.*)':$$/\1/p"
+
+# DVC runs one stage after another, each in a process of its own, and spends seconds around each. So the runs of a graph
+# (1) that are out of date are measured by one process per core (2: how), and DVC takes down all of them at once. That
+# holds because nothing is left: `inspect` reads what `evaluate` leaves, so DVC can say only after that which are stale.
+STALE := sed -n -E "s/^Running stage '.*:evaluate@(.*)':$$/\1/p; s/^Running stage '.*:((editability|inspect)@.*)':$$/\1/p"
+define measure
+@set -e; for wanted in "$(1):evaluate $(1):editability" "$(1):evaluate $(1):editability $(1):inspect"; do \
+	plan=$$($(BIN)/dvc repro --dry $$wanted); \
+	stale=$$(echo "$$plan" | $(STALE)); \
+	test -z "$$stale" || $(BIN)/reinvert ahead $(2) $$stale; \
+done; \
+test -z "$$stale" || $(BIN)/dvc commit --force --quiet $$wanted
+endef
 
 repro: $(STAMP)
 	@$(fetch)
 	@$(BIN)/dvc repro --quiet render-test cells
-	@stale=$$($(BIN)/dvc repro --dry pipelines/scores/dvc.yaml:evaluate pipelines/edits/dvc.yaml:editability | $(STALE)); \
-		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead $$stale; fi
+	$(call measure,pipelines/scores/dvc.yaml,)
 	@$(BIN)/dvc repro
 	@echo
 	@echo "The report: $(CURDIR)/reports/report.pdf"
@@ -58,8 +68,7 @@ reference: $(STAMP)
 	@$(fetch)
 	@$(BIN)/dvc repro --quiet render-test cells
 	@$(BIN)/dvc pull --quiet --allow-missing $(REFERENCE)
-	@stale=$$($(BIN)/dvc repro --dry $(REFERENCE):evaluate $(REFERENCE):editability | $(STALE)); \
-		if [ -n "$$stale" ]; then $(BIN)/reinvert ahead --scale reference --results reference $$stale; fi
+	$(call measure,$(REFERENCE),--scale reference --results reference)
 	@$(BIN)/dvc repro $(REFERENCE)
 	@$(BIN)/dvc push --quiet $(REFERENCE)
 	@echo

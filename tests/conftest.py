@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-GRAPHS = ("dvc.yaml", "pipelines/scores/dvc.yaml", "pipelines/edits/dvc.yaml")
+GRAPHS = ("dvc.yaml", "pipelines/scores/dvc.yaml")
 """What `dvc repro` goes through."""
 
 

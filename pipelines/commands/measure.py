@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +111,7 @@ def ahead(
     processes: Processes = None,
     scale: Scale = SCALE,
 ) -> None:
-    """Measure runs side by side into the cache, so that the graph, which runs one after another, only collects."""
+    """Measure runs side by side, which the graph does one after another, and put the files in their places."""
     config = load_config(options.params).at_scale(scale)
     wanted: dict[str, tuple[str, ...]] = {}
     for asked in runs or list(config.runs):
@@ -122,6 +123,19 @@ def ahead(
         wanted[run] = tuple(name for name in STAGES if name in stages.union(wanted.get(run, ())))
     for domain in {config.runs[run].domain for run in wanted}:
         check_recipe(config, domain)
+    places = Places(options.weights, options.data, options.cache, options.device)
+
+    def put(wanted: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+        """Put what was measured in its place; the rest is returned."""
+        left = {
+            run: tuple(stage for stage in stages if not collect(stage, run, config, places, options.results / run))
+            for run, stages in wanted.items()
+        }
+        return {run: stages for run, stages in left.items() if stages}
+
+    wanted = put(wanted)
+    if not wanted:
+        return
     from pipelines.editing_config import Editability
     from pipelines.inspection_config import Inspection
 
@@ -131,9 +145,9 @@ def ahead(
     from pipelines.ahead import measure_ahead
     from pipelines.side_by_side import require_none_failed, sensible_processes
 
-    places = Places(options.weights, options.data, options.cache, options.device)
     place = device_of(options.device).type
     failed = measure_ahead(wanted, config, edits, looks, places, place, processes or sensible_processes(place), print)
+    put(wanted)
     require_none_failed(failed, len(wanted), "runs")
 
 

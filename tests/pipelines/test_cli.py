@@ -272,6 +272,32 @@ def test_ahead_hands_over_runs_and_stages(project: Path, monkeypatch: pytest.Mon
     assert "did you mean 'evaluate'" in run("ahead", "evaluat@faces-psp").stderr
 
 
+def test_ahead_measures_what_is_not_there_and_puts_all_in_its_place(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = {("evaluate", "faces-psp")}
+    placed: list[tuple[str, str, Path]] = []
+
+    def collect(stage: str, name: str, config: Any, places: Any, output: Path) -> bool:
+        if (stage, name) in measured:
+            placed.append((stage, name, output))
+        return (stage, name) in measured
+
+    def measure(wanted: dict[str, tuple[str, ...]], *_: Any) -> dict[str, str]:
+        assert wanted == {"faces-psp": ("editability",), "faces-e4e": ("evaluate",)}
+        measured.add(("editability", "faces-psp"))
+        return {"faces-e4e": "evaluate: no weights"}
+
+    monkeypatch.setattr("pipelines.commands.measure.collect", collect)
+    monkeypatch.setattr("pipelines.ahead.measure_ahead", measure)
+    result = run("ahead", "faces-psp", "evaluate@faces-e4e", "--device", "cpu", "--results", "elsewhere")
+    assert result.exit_code == 1  # and yet what went well is in its place
+    folder = Path("elsewhere/faces-psp")
+    assert placed == [("evaluate", "faces-psp", folder), ("editability", "faces-psp", folder)]
+    monkeypatch.setattr("pipelines.ahead.measure_ahead", None)  # all is there
+    assert run("ahead", "faces-psp", "--results", "elsewhere").exit_code == 0
+
+
 def test_every_command_of_the_graph_is_one_of_the_program_s(tmp_path: Path) -> None:
     graphs = [yaml.safe_load((ROOT / path).read_text()) for path in (*GRAPHS, "pipelines/reference/dvc.yaml")]
     for stage in (stage for graph in graphs for stage in graph["stages"].values()):
