@@ -51,7 +51,7 @@ SHOWN = (5, 3)
 """Images of a comparison: in-distribution and out-of-distribution."""
 ROWS = 6
 """Methods in one grid, so that two grids fit a page and a face can be judged."""
-WORST, WORST_ROWS = 4, 8
+WORST, WORST_ROWS = 4, 12
 """Worst images of each method, and methods in one picture of them."""
 SAMPLES_WIDTH = 1000
 """Sample grids narrower than this many pixels are enlarged."""

@@ -119,8 +119,21 @@ def distrust(material: Material) -> list[Text]:
             where = f" ([[samples-{card['domain']}]])" if f"samples-{card['domain']}" in material.drawn else ""
             items.append(text(f"The generator of {card['domain']} saw {card['images_seen']:,} images in training; no "
                               f"method can draw what it cannot{where}."))  # fmt: skip
-    items.append(text("Times belong to the machine named above and are never compared across machines."))
+    items.append(_about_times(material))
     return items
+
+
+def _about_times(material: Material) -> Text:
+    mixed = [
+        domain
+        for domain in material.domains
+        if len({run.record["machine"] for run in material.of(domain) if run.record.get("machine")}) > 1
+    ]
+    if mixed:
+        return text(
+            f"Methods on {listed(mixed)} were timed on several machines ([[versions]]): compare no times there."
+        )
+    return text("Times belong to the machine named above and are never compared across machines.")
 
 
 def reconstruction(material: Material) -> Section:
@@ -204,6 +217,7 @@ def failures(material: Material) -> Section:
                 caption=text(f"The worst images of each method on **{domain}** by {metric}{part}: input, "
                              f"reconstruction and scores. {broken} reconstructions of all methods failed."),
                 alternative=f"The worst reconstructions on {domain} beside their inputs, one method per row",
+                width=0.88,  # twelve rows and the caption fill a page
             ))  # fmt: skip
     for domain in material.domains:
         if any(not run.failed for run in material.of(domain)):
