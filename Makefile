@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help setup repro reference ablations retrain test conformance benchmark lint
 
 help:
-	@echo "make repro         render, invert, measure, report (26 minutes of two cores the first time)"
+	@echo "make repro         render, invert, measure, report (22 minutes of two cores the first time)"
 	@echo "make reference     the same at full scale, into reports/reference (hours on a CPU)"
 	@echo "make ablations     train and measure the papers' ablations anew, then report (1.6 core hours a domain)"
 	@echo "make retrain       train every network anew, then the same (hours on a CPU)"
