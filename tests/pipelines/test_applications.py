@@ -31,7 +31,7 @@ from tests.conftest import ROOT
 from tests.methods import tiny
 
 CONFIG = load_config(ROOT / "params.yaml")
-GRAPH = yaml.safe_load((ROOT / "pipelines" / "edits" / "dvc.yaml").read_text())["stages"]
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 SIDE, BLOCK = 16, 4
 COMMON: dict[str, Any] = {"batch": 5, "seed": 0, "shown": 2, "bootstrap_resamples": 100}
 HIDING = COMMON | {"method": "one", "images": 10, "hidden": 8, "carrier_tiles": 2}
