@@ -231,7 +231,7 @@ def _write_csv(table: Table, folder: Path) -> Path:
     for row in table.rows:
         if not row.heading:
             cells = [row.cells[index] for index in kept]
-            lines.append(["failed" if cell.value is None and cell.mark == "failed" else cell.value for cell in cells])
+            lines.append([cell.text if cell.value is None and cell.mark == "failed" else cell.value for cell in cells])
     return _write_lines(lines, folder / f"{table.identifier}.csv")
 
 

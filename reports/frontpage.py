@@ -26,7 +26,7 @@ from reports.model import (
 )
 from reports.model import Warnings as WarningBox
 from reports.ranking import marks
-from reports.read import Run
+from reports.read import Run, outcome_in_words
 from reports.sections import Material, distrust, listed
 
 ROWS = 12
@@ -124,8 +124,10 @@ def summary_table(material: Material) -> Table:
             for line, run, value, mark in zip(
                 cells, runs, values, marks(values, metric.direction, metric.decimals), strict=True
             ):
-                line.append(Cell(text="–") if run is None else tabulate.number(
-                    math.nan if value is None else value, metric.decimals, mark))  # fmt: skip
+                if run is None or value is None:
+                    line.append(Cell(text="–") if run is None else tabulate.absent(run))
+                else:
+                    line.append(tabulate.number(value, metric.decimals, mark))
         columns.append(Column(key=f"{prefix}seconds_per_image_batch_1", label="Time (s)", direction="↓", group=group))
         for line, run in zip(cells, runs, strict=True):
             line.append(Cell(text="–") if run is None else tabulate.seconds(run))
@@ -147,11 +149,9 @@ def summary_table(material: Material) -> Table:
 
 
 def _facts(material: Material) -> list[Text]:
-    done = [run for run in material.runs if not run.failed]
     machines = sorted({str(run.record["machine"]) for run in material.runs if run.record.get("machine")})
     per_domain = listed([f"{len(material.of(domain))} methods on {domain}" for domain in material.domains])
-    failed = len(material.runs) - len(done)
-    lines = [f"**Run:** {per_domain}; {failed or 'none'} of {len(material.runs)} runs failed. "
+    lines = [f"**Run:** {per_domain}; {outcome_in_words(material.runs)}. "
              f"**Machine:** {'; '.join(machines) if machines else 'not recorded'}."]  # fmt: skip
     if material.scale:
         lines.append(f"**Scale:** {material.scale.split(' Steps:')[0]}")
@@ -163,8 +163,7 @@ def _worst(material: Material) -> list[Text]:
     done = [run for run in material.runs if not run.failed]
     lines: list[str] = []
     if len(done) < len(material.runs):
-        lines.append(f"{len(material.runs) - len(done)} of {len(material.runs)} runs failed and have no numbers "
-                     "([[runs]]).")  # fmt: skip
+        lines.append(f"{outcome_in_words(material.runs).capitalize()}: those have no numbers ([[runs]]).")
     lines += _limits(material)
     if any(registry.get(name).embedded for run in done for name in run.metrics):
         lines.append("†: judged by networks of this rendered domain; no number here compares with a published one.")

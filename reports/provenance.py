@@ -72,7 +72,9 @@ def runs_table(runs: Sequence[Run]) -> Table:
         arguments = dict(record.get("arguments") or {})
         # How a network was trained belongs to the network: its recipe is in the table of networks.
         shown = ", ".join(_flat({key: value for key, value in arguments.items() if key != "training"}))
-        status = Cell(text="failed", value=f"failed: {run.reason}", mark="failed") if run.failed else plain("ok")
+        status = plain("ok")
+        if run.failed:
+            status = Cell(text=run.status, value=f"{run.status}: {run.reason}", mark="failed")
         data = str(record.get("data_sha256") or "")
         plainly = [Cell(text=str(record.get(key, "–")), value=record.get(key)) for key in ("seed", "device", "dtype")]
         rows.append(Row(cells=[code(run.name), status, *plainly, code(data, 12) if data else Cell(text="–"),

@@ -46,8 +46,13 @@ class Run:
 
     @property
     def failed(self) -> bool:
-        """Whether the run has nothing to show."""
+        """Whether the run has nothing to show, because it broke off or because nobody has made it yet."""
         return bool(self.reason)
+
+    @property
+    def status(self) -> str:
+        """In a word or two."""
+        return ("failed" if self.record else "not run") if self.failed else "ok"
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ def read_run(name: str, config: Config, results_dir: Path) -> Run:
     empty = Run(name, cell.domain, cell.method, group_of(cell.method, config))
     folder = results_dir / name
     if not (folder / "record.json").is_file():
-        return replace(empty, reason=f"not run: {results_dir.name}/{name}/record.json is missing")
+        return replace(empty, reason=f"{results_dir.name}/{name}/record.json is missing")
     record = _json(folder / "record.json")
     if record.get("status") == "failed":
         return replace(empty, record=record, reason=str(record.get("reason") or "no reason was recorded"))
@@ -157,6 +162,14 @@ def read_runs(config: Config, results_dir: Path) -> list[Run]:
         raise ReinvertError("params.yaml names no runs, so there is nothing to report; add some under 'runs'")
     domains = list(dict.fromkeys(run.domain for run in runs))
     return sorted(runs, key=lambda run: (domains.index(run.domain), GROUPS.index(run.group)))
+
+
+def outcome_in_words(runs: Sequence[Run]) -> str:
+    """How many of the runs have no numbers, and why: "1 of 48 runs failed, 4 were not run"."""
+    statuses = [run.status for run in runs]
+    absent = statuses.count("not run")
+    failed = f"{statuses.count('failed') or 'none'} of {len(runs)} runs failed"
+    return f"{failed}, {absent} {'was' if absent == 1 else 'were'} not run" if absent else failed
 
 
 def read_cards(weights_root: Path, domains: list[str]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from reports.model import (
     Text,
     text,
 )
-from reports.read import Generator, Run
+from reports.read import Generator, Run, outcome_in_words
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def distrust(material: Material) -> list[Text]:
     """What limits the numbers of this very report, the worst first."""
     items: list[Text] = []
     done = [run for run in material.runs if not run.failed]
-    failed = [run for run in material.runs if run.failed]
-    if failed:
-        items.append(text(f"{len(failed)} of {len(material.runs)} runs failed and have no numbers; the reasons are in "
-                          "[[runs]]."))  # fmt: skip
+    if len(done) < len(material.runs):
+        items.append(
+            text(f"{outcome_in_words(material.runs).capitalize()}: those have no numbers, and [[runs]] says why.")
+        )
     broken = sum(tabulate.failed_of(run) for run in done)
     if broken:
         items.append(text(f"Failed reconstructions: {broken}. They stay in every mean with the score named in "
@@ -205,7 +205,8 @@ def failures(material: Material) -> Section:
     for domain in material.domains:
         for run in material.of(domain):
             if run.failed:
-                why = Span(text=f" on {domain} failed as a whole: {run.reason.rstrip('.')}.")
+                whole = "failed as a whole" if run.record else "was not run"
+                why = Span(text=f" on {domain} {whole}: {run.reason.rstrip('.')}.")
                 blocks.append(Paragraph(text=[Span(text=run.method, style="strong"), why]))
         names = numbered_figures(f"failures-{domain}", material.drawn)
         for number, name in enumerate(names, start=1):

@@ -127,14 +127,19 @@ def measured(runs: Sequence[Run]) -> list[str]:
     return [name for name in QUALITY if name in found] + sorted(found - set(QUALITY))
 
 
+def absent(run: Run) -> Cell:
+    """What stands instead of any number of a run that has none."""
+    return Cell(text=run.status, mark="failed")
+
+
 def _failed_row(run: Run, columns: int) -> list[Cell]:
-    return [Cell(text=run.method, value=run.method)] + [Cell(text="failed", mark="failed")] * (columns - 1)
+    return [Cell(text=run.method, value=run.method)] + [absent(run)] * (columns - 1)
 
 
 def failure_notes(runs: Sequence[Run]) -> list[Text]:
     """One note per run that has no results, with the reason."""
     # Spans made by hand, because a reason is anybody's text and must not be read for marks.
-    return [[Span(text=run.method, style="strong"), Span(text=f" failed: {run.reason.rstrip('.')}.")]
+    return [[Span(text=run.method, style="strong"), Span(text=f": {run.status}, {run.reason.rstrip('.')}.")]
             for run in runs if run.failed]  # fmt: skip
 
 
@@ -203,7 +208,9 @@ def score(run: Run, name: str) -> float:
 
 def seconds(run: Run) -> Cell:
     """Seconds per image at batch 1, as a cell."""
-    value = math.nan if run.failed else _timing(run, "seconds_per_image_batch_1")
+    if run.failed:
+        return absent(run)
+    value = _timing(run, "seconds_per_image_batch_1")
     if not math.isfinite(value):
         return Cell(text="failed", mark="failed")
     return Cell(text=significant(value), value=value)

@@ -114,7 +114,7 @@ def evidence(
     found = Evidence(domains=list(dict.fromkeys(run.domain for run in runs)), known=frozenset(known))
     for run in runs:
         if run.failed:
-            found.absent[run.domain, run.method] = run.reason.rstrip(".")
+            found.absent[run.domain, run.method] = f"{run.status}, {run.reason.rstrip('.')}"
         else:
             found.cells |= of_run(run, run.method in cut_short)
         found.cells |= edits.read_edits(results_dir / run.name / edits.FILE, run.domain, run.method)

@@ -17,7 +17,7 @@ from core.errors import ReinvertError
 from metrics import registry
 from reports import generators, pictures, sections, tabulate
 from reports.build import build_report, pages, scale_in_words
-from reports.read import Run, group_of, read_generators, read_runs
+from reports.read import Run, group_of, outcome_in_words, read_generators, read_runs
 from tests.conftest import ROOT
 
 
@@ -153,7 +153,7 @@ def test_a_failed_run_and_its_reason_are_in_every_table_of_runs(project, built):
     assert r"image 12 of \[\[0\]\] has \*\*3\*\* channels \| not \`1\`; give it RGB" in built.markdown.read_text()
 
 
-def test_a_run_never_made_and_a_score_that_is_no_number_are_shown_as_failed(project, config, tmp_path):
+def test_a_run_never_made_and_a_score_that_is_no_number_are_told_apart(project, config, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(project / "results", results)
     shutil.rmtree(results / "faces-psp")
@@ -166,7 +166,8 @@ def test_a_run_never_made_and_a_score_that_is_no_number_are_shown_as_failed(proj
     column = [column.key for column in table.columns].index("lpips")
     cells = {row.cells[0].text: row.cells for row in table.rows if not row.heading}
     assert cells["hybrid-psp"][column] == tabulate.Cell(text="failed", mark="failed")
-    assert {cell.text for cell in cells["psp"][1:]} == {"failed"}
+    assert {cell.text for cell in cells["psp"][1:]} == {"not run"}
+    assert outcome_in_words(runs) == "1 of 4 runs failed, 1 was not run"
     assert any("not run" in span.text for note in table.notes for span in note)
 
 

@@ -50,7 +50,7 @@ def test_a_run_becomes_cells(tmp_path):
         (2, 0.2),
     ]
     assert str(evidence.find("faces", "psp", "id")) == "id of psp: no number"
-    assert str(evidence.find("faces", "broken", "l2")) == "broken: it broke"
+    assert str(evidence.find("faces", "broken", "l2")) == "broken: not run, it broke"
     assert str(evidence.find("faces", "e4e", "l2")) == "e4e: not measured on faces"
 
 
