@@ -364,8 +364,11 @@ def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
 
 def _reasons(runs: Sequence[Edits]) -> list[Text]:
     """Spans made by hand, because a reason is anybody's text."""
-    failed = [run for run in runs if run.reason]
-    return [[Span(text=run.method, style="strong"), Span(text=f": {run.reason.rstrip('.')}.")] for run in failed]
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        if run.reason:
+            found.setdefault(run.reason.rstrip("."), []).append(run.method)
+    return [[Span(text=", ".join(methods), style="strong"), Span(text=f": {why}.")] for why, methods in found.items()]
 
 
 def editability_section(runs: Sequence[Edits], drawn: Collection[str]) -> Section:
@@ -390,7 +393,7 @@ def editability_section(runs: Sequence[Edits], drawn: Collection[str]) -> Sectio
         blocks += [quality_table(domain, of), *mixing_tables(domain, of)]
         blocks += [Pair(left=left, right=right, share=0.46) for left, right in zip(
             figures[f"mixing-{domain}"], figures[f"interpolation-{domain}"], strict=True)]  # fmt: skip
-    return Section(identifier="editability", title="Editability", blocks=blocks, new_page=True)
+    return Section(identifier="editability", title="Editability", blocks=blocks)
 
 
 def _figures(domain: str, sample: Mapping[str, Any], drawn: Collection[str]) -> dict[str, list[Figure]]:

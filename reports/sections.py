@@ -14,7 +14,6 @@ from reports.model import (
     Heading,
     Paragraph,
     Section,
-    Span,
     Text,
     text,
 )
@@ -203,11 +202,7 @@ def failures(material: Material) -> Section:
         "Means hide failures. Below, each method's worst images by its own scores; failed images, if any, come first."
     ))]  # fmt: skip
     for domain in material.domains:
-        for run in material.of(domain):
-            if run.failed:
-                whole = "failed as a whole" if run.record else "was not run"
-                why = Span(text=f" on {domain} {whole}: {run.reason.rstrip('.')}.")
-                blocks.append(Paragraph(text=[Span(text=run.method, style="strong"), why]))
+        blocks += [Paragraph(text=note) for note in tabulate.failure_notes(material.of(domain))]
         names = numbered_figures(f"failures-{domain}", material.drawn)
         for number, name in enumerate(names, start=1):
             metric = tabulate.heading_of_name(material.worst_by[domain])

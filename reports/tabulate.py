@@ -137,10 +137,21 @@ def _failed_row(run: Run, columns: int) -> list[Cell]:
 
 
 def failure_notes(runs: Sequence[Run]) -> list[Text]:
-    """One note per run that has no results, with the reason."""
+    """One note per run that failed, with the reason, and one for all that were not run."""
     # Spans made by hand, because a reason is anybody's text and must not be read for marks.
-    return [[Span(text=run.method, style="strong"), Span(text=f": {run.status}, {run.reason.rstrip('.')}.")]
-            for run in runs if run.failed]  # fmt: skip
+    notes: list[Text] = [
+        [Span(text=run.method, style="strong"), Span(text=f" on {run.domain} failed: {run.reason.rstrip('.')}.")]
+        for run in runs
+        if run.status == "failed"
+    ]
+    absent: dict[str, list[str]] = {}
+    for run in runs:
+        if run.status == "not run":
+            absent.setdefault(run.domain, []).append(run.method)
+    if absent:
+        parts = [f"{', '.join(methods)} ({domain})" for domain, methods in absent.items()]
+        notes.append([Span(text=f"Methods that were not run: {'; '.join(parts)}.")])
+    return notes
 
 
 def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
