@@ -119,6 +119,11 @@ def distrust(material: Material) -> list[Text]:
             items.append(text(f"The generator of {card['domain']} saw {card['images_seen']:,} images in training; no "
                               f"method can draw what it cannot{where}."))  # fmt: skip
     items.append(_about_times(material))
+    singles = sum(run.timing.get("images_timed") == 1 for run in done)
+    if singles:
+        tables = listed([f"[[cost-{domain}]]" for domain in material.domains])
+        items.append(text(f"Runs that were timed on one image: {singles} ({tables}): a search that ends by itself, as "
+                          "PTI's does, may take much longer on others."))  # fmt: skip
     return items
 
 

@@ -213,10 +213,12 @@ def test_warnings_follow_the_facts(project, config):
                   "FID and KID of 24 images", "saw 5 images"):  # fmt: skip
         assert words in full
     calm = said([run for run in runs if run.method == "hybrid-psp"], [])
-    for words in ("failed", "Failed", "weights", "below their bar", "several machines"):
+    for words in ("failed", "Failed", "weights", "below their bar", "several machines", "one image"):
         assert words not in calm
     elsewhere = replace(runs[0], record={**runs[0].record, "machine": "another"})
     assert "faces were timed on several machines (<versions>)" in said([elsewhere, *runs[1:]], [])
+    once = replace(runs[0], timing={**runs[0].timing, "images_timed": 1})
+    assert "Runs that were timed on one image: 1 (<cost-faces>)" in said([once, *runs[1:]], [])
 
 
 def test_the_bars_of_a_generator_are_printed_as_measured(project, built):
