@@ -332,7 +332,7 @@ def cost(domain: str, runs: Sequence[Run]) -> Table:
             cells.append(Cell(text=words, value=value))
         rows.append(Row(cells=cells))
     memory = sorted({str(run.timing["peak_memory_of"]) for run in runs if "peak_memory_of" in run.timing})
-    notes = [text("Time: one image at batch 1, the mean of so many images, drawing the image from its code included. "
+    notes = [text("Time: one image at batch 1, the median of so many images, drawing the image from its code included. "
                   "Images/s: at the best batch size; where a number of steps is given, the batch was timed for so many "
                   "and the rest was extrapolated. Memory: the peak.")]  # fmt: skip
     beside = sorted({int(run.timing["processes"]) - 1 for run in runs if "processes" in run.timing} - {0})
