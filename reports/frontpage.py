@@ -124,8 +124,10 @@ def summary_table(material: Material) -> Table:
             for line, run, value, mark in zip(
                 cells, runs, values, marks(values, metric.direction, metric.decimals), strict=True
             ):
-                if run is None or value is None:
-                    line.append(Cell(text="–") if run is None else tabulate.absent(run))
+                if run is None:
+                    line.append(Cell(text="–"))
+                elif value is None:
+                    line.append(tabulate.absent(run))
                 else:
                     line.append(tabulate.number(value, metric.decimals, mark))
         columns.append(Column(key=f"{prefix}seconds_per_image_batch_1", label="Time (s)", direction="↓", group=group))

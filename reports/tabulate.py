@@ -144,12 +144,12 @@ def failure_notes(runs: Sequence[Run]) -> list[Text]:
         for run in runs
         if run.status == "failed"
     ]
-    absent: dict[str, list[str]] = {}
+    not_run: dict[str, list[str]] = {}
     for run in runs:
         if run.status == "not run":
-            absent.setdefault(run.domain, []).append(run.method)
-    if absent:
-        parts = [f"{', '.join(methods)} ({domain})" for domain, methods in absent.items()]
+            not_run.setdefault(run.domain, []).append(run.method)
+    if not_run:
+        parts = [f"{', '.join(methods)} ({domain})" for domain, methods in not_run.items()]
         notes.append([Span(text=f"Methods that were not run: {'; '.join(parts)}.")])
     return notes
 
