@@ -272,8 +272,12 @@ def method_cards(material: Material) -> Table:
         Column(key="start", label="Starts from", align="left"), Column(key="steps", label="Steps"),
         Column(key="images_seen", label="Images seen"), Column(key="parameters", label="Params (M)"),
     ]  # fmt: skip
+    shown: dict[str, Run] = {}
+    for run in material.runs:  # of a method that ran on one domain only, that run
+        if run.method not in shown or shown[run.method].failed:
+            shown[run.method] = run
     rows = []
-    for run in {run.method: run for run in reversed(material.runs)}.values():
+    for run in shown.values():
         arguments = dict(run.record.get("arguments") or {})
         card = material.card_of(run)
         steps, seen = arguments.get("steps"), None if card is None else int(card["images_seen"])
@@ -288,7 +292,7 @@ def method_cards(material: Material) -> Table:
             Cell(text="–" if parameters is None else tabulate.significant(parameters / 1e6), value=parameters),
         ]))  # fmt: skip
     return Table(
-        identifier="methods", caption=text("The methods that were run."), columns=columns, rows=rows[::-1], small=True,
+        identifier="methods", caption=text("The methods that were run."), columns=columns, rows=rows, small=True,
         notes=[text("Images seen: in the method's own training, of its last stage. Params: all networks that the "
                     "method reads, the generator included. Everything else is in [[runs]].")],
     )  # fmt: skip

@@ -84,11 +84,18 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:,.{decimals}f}"
 
 
+_FAILED = Cell(text="failed", mark="failed")
+
+
 def number(value: float, decimals: int, mark: Literal["", "best", "second"] = "") -> Cell:
     """A score as a cell; one that is no number reads "failed"."""
     if not math.isfinite(value):
-        return Cell(text="failed", mark="failed")
+        return _FAILED
     return Cell(text=f"{value:.{decimals}f}", value=value, mark=mark)
+
+
+def _cost(value: float, mark: Literal["", "best", "second"] = "") -> Cell:
+    return Cell(text=significant(value), value=value, mark=mark) if math.isfinite(value) else _FAILED
 
 
 def plain(value: float | int | str) -> Cell:
@@ -190,13 +197,7 @@ def reconstruction(domain: str, runs: Sequence[Run], size: int) -> Table:
             for name in names:
                 cells.append(number(score(run, name), registry.get(name).decimals, score_marks[name][position]))
             for key in COST:
-                value = _timing(run, key)
-                mark = cost_marks[key][position]
-                cells.append(
-                    Cell(text=significant(value), value=value, mark=mark)
-                    if math.isfinite(value)
-                    else Cell(text="failed", mark="failed")
-                )
+                cells.append(_cost(_timing(run, key), cost_marks[key][position]))
             parameters = int(run.timing.get("parameters", 0))
             cells.append(Cell(text=significant(parameters / 1e6), value=parameters))
             cells += [plain(count_of(run)), plain(failed_of(run))]
@@ -221,10 +222,7 @@ def seconds(run: Run) -> Cell:
     """Seconds per image at batch 1, as a cell."""
     if run.failed:
         return absent(run)
-    value = _timing(run, "seconds_per_image_batch_1")
-    if not math.isfinite(value):
-        return Cell(text="failed", mark="failed")
-    return Cell(text=significant(value), value=value)
+    return _cost(_timing(run, "seconds_per_image_batch_1"))
 
 
 def _timing(run: Run, key: str) -> float:

@@ -74,7 +74,7 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
 
 def draw_small(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], folder: Path, identifier: str,
                width: float) -> None:  # fmt: skip
-    """As `draw`, for a narrow column: paper and source stand over their bar."""
+    """As `draw`, for a narrow column: paper and source share a line, and there is no axis."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -86,13 +86,12 @@ def draw_small(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]]
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         longest = max((sum(found.values()) for _, _, found in bars), default=1)
-        for place, (paper, source, found) in enumerate(bars):
-            axes.text(0, place - 0.24, f"{paper}, {source}", ha="left", va="bottom", fontsize=6)
+        for place, (_, _, found) in enumerate(bars):
             end = 0
             for verdict in VERDICTS:
                 length = found.get(verdict, 0)
                 colour, hatch = LOOK[verdict]
-                axes.barh(place, length, left=end, height=0.44, color=colour, hatch=hatch, edgecolor="white",
+                axes.barh(place, length, left=end, height=0.8, color=colour, hatch=hatch, edgecolor="white",
                           linewidth=0.5, label=verdict if place == 0 else None)  # fmt: skip
                 if length:
                     ink = "white" if verdict in ("supported", "contradicted") else "black"
@@ -102,7 +101,10 @@ def draw_small(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]]
                 end += length
         axes.invert_yaxis()
         axes.set_xlim(0, max(longest, 1))
-        axes.set_axis_off()
+        axes.set_yticks(range(len(bars)), [f"{paper}, {source}" for paper, source, _ in bars], fontsize=6)
+        axes.tick_params(length=0, pad=2)
+        axes.xaxis.set_visible(False)
+        axes.spines[:].set_visible(False)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False,
                       fontsize=6.5, columnspacing=1.0, handlelength=1.4)  # fmt: skip
         save(figure, folder, identifier)
