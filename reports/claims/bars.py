@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reports.claims.judge import VERDICTS, Verdict
 from reports.drawing import STYLE, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's colours once more; hatched where the colours alone are close in grey.
 LOOK: dict[Verdict, tuple[str, str]] = {
@@ -17,6 +20,29 @@ LOOK: dict[Verdict, tuple[str, str]] = {
     "not measured": ("#E3E3E3", ""),
 }
 BAR = 0.17  # inches
+
+
+def _stack(axes: Axes, places: Sequence[float], bars: Sequence[Mapping[Verdict, int]], fontsize: float,
+           pad: float) -> int:  # fmt: skip
+    """Draw a stacked bar at every place, its counts in it; on hatching in a box, `pad` points around them.
+
+    Returns:
+        The length of the longest, at least 1.
+    """
+    ends = [0] * len(bars)
+    for verdict in VERDICTS:
+        colour, hatch = LOOK[verdict]
+        lengths = [bar.get(verdict, 0) for bar in bars]
+        axes.barh(places, lengths, left=ends, height=0.8, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5,
+                  label=verdict)  # fmt: skip
+        ink = "white" if verdict in ("supported", "contradicted") else "black"
+        box = {"facecolor": colour, "edgecolor": "none", "pad": pad} if hatch else None
+        for place, length, end in zip(places, lengths, ends, strict=True):
+            if length:
+                axes.text(end + length / 2, place, str(length), ha="center", va="center", color=ink,
+                          fontsize=fontsize, bbox=box)  # fmt: skip
+        ends = [end + length for end, length in zip(ends, lengths, strict=True)]
+    return max([*ends, 1])
 
 
 def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], folder: Path, identifier: str,
@@ -44,20 +70,7 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
         figure = Figure(figsize=(width, BAR * (place + 1.5) + 0.75), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        ends = [0] * len(bars)
-        for verdict in VERDICTS:
-            colour, hatch = LOOK[verdict]
-            lengths = [by_verdict.get(verdict, 0) for _, _, by_verdict in bars]
-            axes.barh(places, lengths, left=ends, height=0.8, color=colour, hatch=hatch, edgecolor="white",
-                      linewidth=0.5, label=verdict)  # fmt: skip
-            for y, length, end in zip(places, lengths, ends, strict=True):
-                if length:
-                    ink = "white" if verdict in ("supported", "contradicted") else "black"
-                    box = {"facecolor": "#D55E00", "edgecolor": "none", "pad": 0.8} if hatch else None
-                    axes.text(
-                        end + length / 2, y, str(length), ha="center", va="center", color=ink, fontsize=7, bbox=box
-                    )
-            ends = [end + length for end, length in zip(ends, lengths, strict=True)]
+        longest = _stack(axes, places, [by_verdict for _, _, by_verdict in bars], fontsize=7, pad=0.8)
         axes.set_yticks(places, [source for _, source, _ in bars])
         for paper in dict.fromkeys(paper for paper, _, _ in bars):
             own = [y for y, bar in zip(places, bars, strict=True) if bar[0] == paper]
@@ -67,7 +80,7 @@ def draw(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]], fold
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("claims")
-        axes.set_xlim(0, max(ends, default=1))
+        axes.set_xlim(0, longest)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
         save(figure, folder, identifier)
 
@@ -85,22 +98,9 @@ def draw_small(counts: Sequence[tuple[str, Mapping[str, Mapping[Verdict, int]]]]
         figure = Figure(figsize=(width, min(0.28 * len(bars), 1.4) + 0.45), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        longest = max((sum(found.values()) for _, _, found in bars), default=1)
-        for place, (_, _, found) in enumerate(bars):
-            end = 0
-            for verdict in VERDICTS:
-                length = found.get(verdict, 0)
-                colour, hatch = LOOK[verdict]
-                axes.barh(place, length, left=end, height=0.8, color=colour, hatch=hatch, edgecolor="white",
-                          linewidth=0.5, label=verdict if place == 0 else None)  # fmt: skip
-                if length:
-                    ink = "white" if verdict in ("supported", "contradicted") else "black"
-                    box = {"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None
-                    axes.text(end + length / 2, place, str(length), ha="center", va="center", color=ink, fontsize=6,
-                              bbox=box)  # fmt: skip
-                end += length
+        longest = _stack(axes, range(len(bars)), [found for _, _, found in bars], fontsize=6, pad=0.6)
         axes.invert_yaxis()
-        axes.set_xlim(0, max(longest, 1))
+        axes.set_xlim(0, longest)
         axes.set_yticks(range(len(bars)), [f"{paper}, {source}" for paper, source, _ in bars], fontsize=6)
         axes.tick_params(length=0, pad=2)
         axes.xaxis.set_visible(False)
