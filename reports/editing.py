@@ -233,9 +233,20 @@ def change_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
     ))  # fmt: skip
 
 
-def interval_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
-    """The bootstrap intervals of the means of `change_table`."""
-    sample = next(run for run in runs if not run.reason).measured
+def _resampled(runs: Sequence[Edits]) -> list[Edits]:
+    """Those of enough images: of fewer a bootstrap has no interval worth printing."""
+    return [run for run in runs if not run.reason and run.n >= FEWEST]
+
+
+_RESAMPLED = f"Methods that were given {FEWEST} images or more: of fewer a bootstrap has no interval worth printing."
+
+
+def interval_tables(domain: str, name: str, runs: Sequence[Edits]) -> list[Table]:
+    """The bootstrap intervals of the means of `change_table`; none where no run has enough images."""
+    runs = _resampled(runs)
+    if not runs:
+        return []
+    sample = runs[0].measured
     attribute = sample["directions"][name]["attribute"]
     columns: list[Column] = [_METHOD]
     cells: list[tuple[Sequence[float], int, Sequence[Mark]]] = []
@@ -245,17 +256,16 @@ def interval_table(domain: str, name: str, runs: Sequence[Edits]) -> Table:
         for end in ("low", "high"):
             columns.append(Column(key=f"gamma_{gamma:g}_{end}", label=f"{gamma_words(gamma)} {end}"))
             cells.append((
-                [number(run.measured["directions"][name]["changes"][place], end) if not run.reason else math.nan
-                 for run in runs],
+                [number(run.measured["directions"][name]["changes"][place], end) for run in runs],
                 _decimals(attribute), [],
             ))  # fmt: skip
-    return _joined(Table(
+    table = Table(
         identifier=f"change-intervals-{domain}-{name}",
         caption=text(f"Bootstrap 95 % intervals of [[change-{domain}-{name}]]."),
         columns=[*columns, *_ends(runs)], rows=_rows(runs, cells), small=True,
-        notes=[text(f"Of fewer than {FEWEST} images a bootstrap has no interval worth printing."),
-               text(f"Protocol: `{sample['protocols']['changes']}`.")],
-    ))  # fmt: skip
+        notes=[text(_RESAMPLED), text(f"Protocol: `{sample['protocols']['changes']}`.")],
+    )  # fmt: skip
+    return [_joined(table)]
 
 
 def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
@@ -268,29 +278,30 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
             entry = None if entry is None else entry.get(key)
         return number(entry, path[-1])
 
-    wanted: list[tuple[str, str, Literal["lower", "higher", ""], int, bool, tuple[str, ...]]] = [
-        ("fid_edited", "FID edited", "lower", 2, True, ("edited", "fid", "value")),
-        ("kid_edited", "KID edited", "lower", 3, True, ("edited", "kid", "value")),
-        *[(f"{name}_edited_{end}", f"{name.upper()} edited {end}", "", decimals, True, ("edited", name, end))
+    edited, lec, ends = "Edited images", "LEC", "Ends"
+    wanted: list[tuple[str, str, str, Literal["lower", "higher", ""], int, bool, tuple[str, ...]]] = [
+        ("fid_edited", edited, "FID", "lower", 2, True, ("edited", "fid", "value")),
+        ("kid_edited", edited, "KID", "lower", 3, True, ("edited", "kid", "value")),
+        *[(f"{name}_edited_{end}", edited, f"{name.upper()} {end}", "", decimals, True, ("edited", name, end))
           for name, decimals in (("fid", 2), ("kid", 3)) for end in ("low", "high")],
-        ("edited", "Edited", "", 0, False, ("edited", "kid", "n")),
-        ("id_edited", "ID edited", "higher", 3, True, ("edited", "id", "mean")),
-        ("consistency_code", "LEC code", "lower", 3, False, ("consistency", "code", "mean")),
-        ("consistency_lpips", "LEC LPIPS", "lower", 3, True, ("consistency", "perceptual", "mean")),
-        ("consistency_n", "LEC n", "", 0, False, ("consistency", "code", "n")),
-        ("endpoint_code", "Ends: code", "lower", 3, True, ("interpolation", "code", "endpoint_lpips", "mean")),
-        ("endpoint_code_and_weights", "Ends: all", "lower", 3, True,
+        ("edited", edited, "n", "", 0, False, ("edited", "kid", "n")),
+        ("id_edited", edited, "ID", "higher", 3, True, ("edited", "id", "mean")),
+        ("consistency_code", lec, "code", "lower", 3, False, ("consistency", "code", "mean")),
+        ("consistency_lpips", lec, "LPIPS", "lower", 3, True, ("consistency", "perceptual", "mean")),
+        ("consistency_n", lec, "n", "", 0, False, ("consistency", "code", "n")),
+        ("endpoint_code", ends, "code", "lower", 3, True, ("interpolation", "code", "endpoint_lpips", "mean")),
+        ("endpoint_code_and_weights", ends, "all", "lower", 3, True,
          ("interpolation", "code_and_weights", "endpoint_lpips", "mean")),
     ]  # fmt: skip
     columns: list[Column] = [_METHOD]
     cells: list[tuple[Sequence[float], int, Sequence[Mark]]] = []
-    for key, label, direction, decimals, dagger, path in wanted:
+    for key, group, label, direction, decimals, dagger, path in wanted:
         values = [value(run, *path) for run in runs]
         if key == "id_edited" and not any(math.isfinite(one) for one in values):
             continue
         arrow: Literal["", "↓", "↑"] = "" if not direction else "↓" if direction == "lower" else "↑"
         only: Literal["", "csv"] = "csv" if key == "consistency_n" or key.endswith(("_low", "_high")) else ""
-        columns.append(Column(key=key, label=label, direction=arrow, dagger=dagger, only=only))
+        columns.append(Column(key=key, label=label, direction=arrow, dagger=dagger, group=group, only=only))
         cells.append((values, decimals, _marks(runs, values, direction, decimals) if direction else []))
     gammas, protocols = sample["gammas"], sample["protocols"]
     measured = ("edited_fid", "edited_kid", "edited_id", "consistency", "endpoint_lpips")
@@ -314,11 +325,11 @@ def quality_table(domain: str, runs: Sequence[Edits]) -> Table:
 
 
 def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
-    """Which share of every attribute follows the content image in style mixing, and the intervals of these shares."""
+    """Which share of every attribute follows the content image in style mixing; the intervals where some are known."""
     sample = next(run for run in runs if not run.reason).measured
     names = list(sample["mixing"]["follows_content"])
 
-    def rows(cell: Callable[[Mapping[str, Any]], Cell]) -> list[Row]:
+    def rows(runs: Sequence[Edits], cell: Callable[[Mapping[str, Any]], Cell]) -> list[Row]:
         made = []
         for run in runs:
             if run.reason:
@@ -341,25 +352,27 @@ def mixing_tables(domain: str, runs: Sequence[Edits]) -> list[Table]:
         _METHOD, Column(key="content_from", label="Content", align="left"),
         *(Column(key=name, label=name.capitalize()) for name in names), Column(key="n", label="n"),
     ]  # fmt: skip
-    return [
+    tables = [
         Table(
             identifier=f"mixing-shares-{domain}",
             caption=text(f"Style mixing on **{domain}**: the share of each attribute that follows the image that gives "
                          "the content, the rest following the image that gives the looks."),
-            columns=columns, rows=rows(lambda share: _cell(number(share, "mean"), 2)), small=True,
+            columns=columns, rows=rows(runs, lambda share: _cell(number(share, "mean"), 2)), small=True,
             notes=[text(f"Content: styles before style {sample['settings']['mixing_row']}, or the feature of methods "
                         "that predict one. 1: all of it, 0: none; outside of that, the mixture has more or less of it "
                         f"than either image. `{sample['protocols']['follows_content']}`."), *_reasons(runs)],
-        ),
-        Table(
+        )
+    ]  # fmt: skip
+    if many := _resampled(runs):
+        tables.append(Table(
             identifier=f"mixing-intervals-{domain}",
             caption=text(f"Bootstrap 95 % intervals of [[mixing-shares-{domain}]]."),
             # Which methods have a feature is said once, by the table of means.
             columns=[one.model_copy(update={"only": "csv"}) if one.key == "content_from" else one for one in columns],
-            rows=rows(between), small=True,
-            notes=[text(f"Protocol: `{sample['protocols']['follows_content']}`.")],
-        ),
-    ]  # fmt: skip
+            rows=rows(many, between), small=True,
+            notes=[text(_RESAMPLED), text(f"Protocol: `{sample['protocols']['follows_content']}`.")],
+        ))  # fmt: skip
+    return tables
 
 
 def _reasons(runs: Sequence[Edits]) -> list[Text]:
@@ -388,7 +401,7 @@ def editability_section(runs: Sequence[Edits], drawn: Collection[str]) -> Sectio
             continue
         figures = _figures(domain, done[0].measured, drawn)
         for name in done[0].measured["directions"]:
-            blocks += [change_table(domain, name, of), interval_table(domain, name, of)]
+            blocks += [change_table(domain, name, of), *interval_tables(domain, name, of)]
             blocks += figures[f"edits-{domain}-{name}"]
         blocks += [quality_table(domain, of), *mixing_tables(domain, of)]
         blocks += [Pair(left=left, right=right, share=0.46) for left, right in zip(

@@ -174,8 +174,8 @@ def _weights(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[
     )  # fmt: skip
     columns = [Column(key="layer", label="Layer", align="left"), Column(key="kind", label="Kind", align="left")]
     for one in changing:
-        for end, label in (("mean", one.method), ("low", "low"), ("high", "high")):
-            columns.append(Column(key=f"{one.method}_{end}", label=label))
+        columns.append(Column(key=f"{one.method}_interval", label=one.method, only="report"))
+        columns += [Column(key=f"{one.method}_{end}", label=end, only="csv") for end in ("mean", "low", "high")]
     parts = [{layer["layer"]: layer for layer in one.measured["weight_change"]["layers"]} for one in changing]
     summed = [
         {f"all {kind}": entry for kind, entry in one.measured["weight_change"]["kinds"].items()}
@@ -192,15 +192,18 @@ def _weights(domain: str, inspected: Sequence[Inspected], folder: Path) -> list[
             cells.append(plain(found[0][layer]["kind"] if found is parts else "mean of layers"))
             for part in found:
                 known = 0 if layer not in part else 3 if part[layer]["n"] >= figures.FEWEST else 1
-                ends = ("mean", "low", "high")[:known]
-                cells += [Cell(text=f"{part[layer][end]:.6f}", value=float(part[layer][end])) for end in ends]
+                ends = [float(part[layer][end]) for end in ("mean", "low", "high")[:known]]
+                words = [f"{end:.6f}" for end in ends] or ["–"]
+                cells.append(Cell(text=words[0] + (f" [{', '.join(words[1:])}]" if words[1:] else "")))
+                cells += [Cell(text=word, value=end) for word, end in zip(words, ends, strict=False)]
                 cells += [Cell(text="–")] * (3 - len(ends))
             rows.append(Row(cells=cells))
     images = ", ".join(f"{one.method} {one.n}" for one in changing)
     return [figure, Table(
         identifier=f"weights-{domain}", caption=text(f"Mean absolute change of weights by layer on **{domain}**."),
         columns=columns, rows=rows, small=True,
-        notes=[text(f"Test images: {images}; intervals of 95 %. The last lines are what the claims are judged by. "
+        notes=[text(f"Test images: {images}; in brackets intervals of 95 %, of {figures.FEWEST} images and more. "
+                    "The last lines are what the claims are judged by. "
                     f"Protocol: `{changing[0].measured['protocols']['weight_change']}`.")],
     )]  # fmt: skip
 

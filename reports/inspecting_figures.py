@@ -125,7 +125,7 @@ def weight_bars(inspected: Sequence[Inspected], folder: Path, identifier: str, w
 
     style: dict[str, Any] = {**STYLE, "hatch.linewidth": 0.6}
     with matplotlib.rc_context(style):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, 2.9), layout="constrained")
+        figure = Figure(figsize=(width, 2.6), layout="constrained")
         FigureCanvasAgg(figure)
         for position, one in enumerate(inspected):
             axes = figure.add_subplot(1, len(inspected), position + 1)

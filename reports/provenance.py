@@ -149,26 +149,32 @@ def stale(cards: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> list[Text]
     ]  # fmt: skip
 
 
+def _reached(cards: Sequence[Mapping[str, Any]]) -> list[tuple[str, Bar, float | None]]:
+    """Every bar with the score of each domain's judge; a judge that no domain has is there once, with neither."""
+    found: list[tuple[str, Bar, float | None]] = []
+    for bar in BARS:
+        of = [card for card in cards if card["name"] == bar.network]
+        found += [(card["domain"], bar, _score(card["scores"], bar.score)) for card in of] or [("–", bar, None)]
+    return found
+
+
 def missed_bars(cards: Sequence[Mapping[str, Any]]) -> list[str]:
     """The judges' scores that are there and too low, as words."""
-    scores = {card["name"]: card["scores"] for card in cards}
-    reached = [(bar, _score(scores.get(bar.network, {}), bar.score)) for bar in BARS]
-    return [f"{bar.meaning} of {bar.network} ({value:.3f})" for bar, value in reached
+    return [f"{bar.meaning} of {bar.network} on {domain} ({value:.3f})" for domain, bar, value in _reached(cards)
             if value is not None and not bar.met(value)]  # fmt: skip
 
 
 def judge_bars(cards: Sequence[Mapping[str, Any]]) -> Table:
     """The judges' scores on the test split against what they have to reach."""
-    by_name = {card["name"]: card for card in cards}
-    columns = [Column(key="network", label="Judge", align="left"), Column(key="score", label="Score", align="left"),
+    columns = [Column(key="domain", label="Domain", align="left"),
+               Column(key="network", label="Judge", align="left"), Column(key="score", label="Score", align="left"),
                Column(key="value", label="Reached"), Column(key="bar", label="Bar"),
                Column(key="met", label="Met", align="left")]  # fmt: skip
     rows = []
-    for bar in BARS:
-        value = _score(by_name.get(bar.network, {}).get("scores", {}), bar.score)
+    for domain, bar, value in _reached(cards):
         met = "not measured" if value is None else "yes" if bar.met(value) else "no"
         sign = "≤" if bar.direction == "at most" else "≥"
-        rows.append(Row(cells=[code(bar.network), plain(bar.meaning),
+        rows.append(Row(cells=[plain(domain), code(bar.network), plain(bar.meaning),
                                Cell(text="–" if value is None else f"{value:.3f}", value=value),
                                Cell(text=f"{sign} {bar.limit:g}", value=bar.limit),
                                Cell(text=met, value=met, mark="" if met == "yes" else "failed")]))  # fmt: skip
@@ -185,7 +191,8 @@ def _score(scores: Mapping[str, float], key: str) -> float | None:
 def all_scores(cards: Sequence[Mapping[str, Any]]) -> Table:
     """Every score on every card, those of one kind on the parts of the test split in one line."""
     parts = ("", "_in_distribution", "_out_of_distribution")
-    columns = [Column(key="network", label="Network", align="left"), Column(key="score", label="Score", align="left"),
+    columns = [Column(key="domain", label="Domain", align="left"), Column(key="network", label="Network", align="left"),
+               Column(key="score", label="Score", align="left"),
                Column(key="all", label="All"), Column(key="in_distribution", label="In-distribution"),
                Column(key="out_of_distribution", label="Out-of-distribution")]  # fmt: skip
     rows = []
@@ -194,7 +201,7 @@ def all_scores(cards: Sequence[Mapping[str, Any]]) -> Table:
         names = sorted({name.removesuffix(parts[2]).removesuffix(parts[1]) for name in scores})
         for name in names:
             values = [scores.get(name + part) for part in parts]
-            rows.append(Row(cells=[code(card["name"]), code(name),
+            rows.append(Row(cells=[plain(card["domain"]), code(card["name"]), code(name),
                                    *[Cell(text="–" if value is None else f"{value:.4g}", value=value)
                                      for value in values]]))  # fmt: skip
     return Table(identifier="scores", caption=text("All scores stored with the networks."), columns=columns, rows=rows,

@@ -211,12 +211,12 @@ def failures(material: Material) -> Section:
         names = numbered_figures(f"failures-{domain}", material.drawn)
         for number, name in enumerate(names, start=1):
             metric = tabulate.heading_of_name(material.worst_by[domain])
-            broken = sum(tabulate.failed_of(run) for run in material.of(domain) if not run.failed)
+            broken = sum(tabulate.failed_of(run) for run in material.of(domain) if not run.failed) or "No"
             part = f", part {number} of {len(names)}" if len(names) > 1 else ""
             blocks.append(Figure(
                 identifier=name,
                 caption=text(f"The worst images of each method on **{domain}** by {metric}{part}: input, "
-                             f"reconstruction and scores. {broken} reconstructions of all methods failed."),
+                             f"reconstruction and scores. {broken} reconstructions failed, of all methods."),
                 alternative=f"The worst reconstructions on {domain} beside their inputs, one method per row",
                 width=0.88,  # twelve rows and the caption fill a page
             ))  # fmt: skip

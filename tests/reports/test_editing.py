@@ -12,6 +12,7 @@ from core.config import Config
 from core.errors import ReinvertError
 from reports import editing
 from reports.build import ReportPaths, build_report
+from reports.claims.evidence import FEWEST
 from reports.editing_pictures import gamma_words
 from reports.read_edits import read_directions, read_edits
 
@@ -57,13 +58,24 @@ def test_runs_with_fewer_images_get_no_marks(project: Path, config: Config) -> N
     assert {cell.mark for row in table.rows for cell in row.cells} == {""}  # one run alone has the most images
 
 
+def test_intervals_are_printed_where_there_are_images_enough(project: Path, config: Config) -> None:
+    runs = [run for run in read_edits(config, project / "results") if run.domain == "faces"]
+    assert {run.method: run.n for run in runs if not run.reason}["optimization-w-plus"] < FEWEST
+    (table,) = editing.interval_tables("faces", "age", runs)
+    _, mixing = editing.mixing_tables("faces", runs)
+    for one in (table, mixing):
+        assert "optimization-w-plus" not in [row.cells[0].text for row in one.rows] and len(one.rows) >= 1
+    few = [run for run in runs if run.n < FEWEST]
+    assert editing.interval_tables("faces", "age", few) == [] and len(editing.mixing_tables("faces", few)) == 1
+
+
 def test_every_table_of_edits_names_its_protocols(project: Path, config: Config) -> None:
     runs = [run for run in read_edits(config, project / "results") if run.domain == "faces"]
     ids = next(run for run in runs if not run.reason).measured["protocols"]
     edited = ["edited_fid", "edited_kid", "edited_id", "consistency", "endpoint_lpips"]
     expected = [
         (editing.change_table("faces", "age", runs), ["changes"]),
-        (editing.interval_table("faces", "age", runs), ["changes"]),
+        *((table, ["changes"]) for table in editing.interval_tables("faces", "age", runs)),
         (editing.quality_table("faces", runs), edited),
         *((table, ["follows_content"]) for table in editing.mixing_tables("faces", runs)),
     ]

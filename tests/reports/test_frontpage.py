@@ -191,3 +191,17 @@ def test_runs_of_the_same_old_weights_share_a_line():
     assert words.endswith("were made with other weights of generator (bbbbbbbbbbbb); evaluate them again.")
     (alone,) = provenance.stale(cards, runs[:1])
     assert "was made with other weights" in alone[1].text and "evaluate it again" in alone[1].text
+
+
+def test_judges_of_each_domain_are_held_against_the_bars_by_themselves():
+    def parser(domain: str, miou: float) -> dict[str, object]:
+        return {"domain": domain, "name": "parser", "scores": {"miou": miou, "iou_wall": miou, "iou_sky": 0.9}}
+
+    cards = [parser("faces", 0.65), parser("churches", 0.8)]
+    assert provenance.missed_bars(cards) == ["parsing, mean intersection over union of parser on faces (0.650)"]
+    rows = [[cell.value for cell in row.cells] for row in provenance.judge_bars(cards).rows]
+    assert [row[0] for row in rows if row[1] == "parser"] == ["faces", "churches", "faces", "churches"]
+    assert [row[-1] for row in rows if row[1] == "parser"] == ["no", "yes", "yes", "yes"]
+    assert [(row[0], row[-1]) for row in rows if row[1] == "attributes"] == [("–", "not measured")] * 2
+    scores = provenance.all_scores(cards).rows
+    assert [row.cells[0].value for row in scores] == ["faces"] * 3 + ["churches"] * 3

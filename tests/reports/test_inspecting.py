@@ -130,14 +130,17 @@ def test_tables_hold_what_was_measured_in_the_order_of_the_styles(project: tuple
     assert rows[0][2:] == [0.5, 0.25, 0.5 / 3, 24, 1]
     assert rows[4][0] == "psp/naive-iteration" and rows[4][2] is None  # its first pass has nothing before it
     weights = next(one for one in blocks["hyperinverter"] if isinstance(one, Table))
-    assert [column.key for column in weights.columns][2:5] == [
+    assert [column.key for column in weights.columns][2:6] == [
+        "hyperinverter_interval",
         "hyperinverter_mean",
         "hyperinverter_low",
         "hyperinverter_high",
     ]
     assert [row.cells[0].value for row in weights.rows][-2:] == ["all of 8 px", "all of 16 px"]
-    assert [cell.value for cell in weights.rows[2].cells[2:5]] == pytest.approx([0.3, 0.27, 0.33])
-    assert [cell.value for cell in weights.rows[2].cells[5:]] == [pytest.approx(0.3), None, None]  # of one image
+    assert [cell.value for cell in weights.rows[2].cells[3:6]] == pytest.approx([0.3, 0.27, 0.33])
+    assert weights.rows[2].cells[2].text == "0.300000 [0.270000, 0.330000]"
+    assert [cell.value for cell in weights.rows[2].cells[7:]] == [pytest.approx(0.3), None, None]  # of one image
+    assert weights.rows[2].cells[6].text == "0.300000"
 
 
 def test_what_is_absent_is_left_out(project: tuple[Config, Path], tmp_path: Path) -> None:
