@@ -401,8 +401,9 @@ def editability_section(runs: Sequence[Edits], drawn: Collection[str]) -> Sectio
             continue
         figures = _figures(domain, done[0].measured, drawn)
         for name in done[0].measured["directions"]:
-            blocks += [change_table(domain, name, of), *interval_tables(domain, name, of)]
-            blocks += figures[f"edits-{domain}-{name}"]
+            # The pictures fill pages, so between the two tables neither leaves one half empty.
+            blocks += [change_table(domain, name, of), *figures[f"edits-{domain}-{name}"]]
+            blocks += interval_tables(domain, name, of)
         blocks += [quality_table(domain, of), *mixing_tables(domain, of)]
         blocks += [Pair(left=left, right=right, share=0.46) for left, right in zip(
             figures[f"mixing-{domain}"], figures[f"interpolation-{domain}"], strict=True)]  # fmt: skip

@@ -256,7 +256,7 @@ def key_section(material: Material) -> Section:
     """How to read the tables, the methods in a line each, and all doubts."""
     blocks: list[Block] = [
         Bullets(items=[text(line) for line in _WORDS], small=True),
-        method_cards(material),
+        methods_table(material),
         *([Paragraph(text=text(f"**Scale** {material.scale}"))] if material.scale else []),
         Heading(title="What to distrust"),
         Bullets(items=[*(text(line) for line in _limits(material)), *distrust(material)], small=True),
@@ -264,7 +264,7 @@ def key_section(material: Material) -> Section:
     return Section(identifier="distrust", title="How to read this report", blocks=blocks, new_page=True)
 
 
-def method_cards(material: Material) -> Table:
+def methods_table(material: Material) -> Table:
     """What each method does, what it was trained on and where it starts."""
     about = names.methods().about
     columns = [
@@ -294,5 +294,5 @@ def method_cards(material: Material) -> Table:
     return Table(
         identifier="methods", caption=text("The methods that were run."), columns=columns, rows=rows, small=True,
         notes=[text("Images seen: in the method's own training, of its last stage. Params: all networks that the "
-                    "method reads, the generator included. Everything else is in [[runs]].")],
+                    "method reads, the generator included. Everything else is in [[method-cards]].")],
     )  # fmt: skip

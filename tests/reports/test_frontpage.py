@@ -58,7 +58,7 @@ def _material(domains):
 
 
 def _references(domains):
-    wanted = ["claims", "comparison", "generators", "measured", "runs", "failures", "protocols",
+    wanted = ["claims", "comparison", "generators", "measured", "method-cards", "runs", "failures", "protocols",
               *(f"{what}-{domain}" for domain in domains for what in ("reconstruction", "bars"))]  # fmt: skip
     tables = [Table(identifier=name, caption=text("x"), columns=[Column(key="a", label="A")],
                     rows=[Row(cells=[Cell(text="1", value=1)])]) for name in wanted]  # fmt: skip
